@@ -1,0 +1,115 @@
+"""Floor 5: the models that the TOML of a job may name, each with its own options.
+
+`kind` says which; the table's name is the label under which its scores are kept. The
+baselines (climatology, persistence, damped persistence) need no table.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+Natural = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Table(BaseModel):
+    """A table of the TOML: no unknown keys, no guessed types, no change afterwards."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False
+    )
+
+
+class _Descended(Table):
+    """What every model fitted by gradient descent reads."""
+
+    epochs: PositiveInt = 100
+    batch: PositiveInt = 64
+    learning_rate: PositiveFloat = 1e-3
+    patience: PositiveInt = 15  # epochs without a better validation loss
+    horizon: PositiveInt = 4  # steps of the roll-out in the loss
+
+
+class LinearAR(Table):
+    """Linear regression on the last `lags` states."""
+
+    kind: Literal["linear_ar"]
+    lags: PositiveInt = 3
+    ridge: NotNegative = 0.0
+
+
+class Analog(Table):
+    """What followed the most similar states of the past."""
+
+    kind: Literal["analog"]
+    neighbours: PositiveInt = 50
+    lags: PositiveInt = 1
+    method: Literal["linear", "increment", "constant"] = "increment"
+    ridge: NotNegative = 0.0
+
+
+class SparseRegression(Table):
+    """A polynomial tendency with few terms, which prints as equations."""
+
+    kind: Literal["sparse_regression"]
+    degree: PositiveInt = 2
+    threshold: NotNegative = 0.05
+    scheme: Literal["euler", "rk4"] = "rk4"
+
+
+class MLP(_Descended):
+    """A tendency by dense layers."""
+
+    kind: Literal["mlp"]
+    width: PositiveInt = 64
+    depth: PositiveInt = 2
+    scheme: Literal["euler", "rk4"] = "euler"
+
+
+class Bilinear(_Descended):
+    """A tendency by products of linear maps of the state."""
+
+    kind: Literal["bilinear"]
+    width: PositiveInt = 8
+    scheme: Literal["euler", "rk4"] = "rk4"
+
+
+class Recurrent(_Descended):
+    """A recurrent network, with `history` steps to inform its memory."""
+
+    kind: Literal["rnn", "lstm", "gru"]
+    width: PositiveInt = 64
+    layers: PositiveInt = 1
+    history: PositiveInt = 20
+
+
+class EncoderDecoder(_Descended):
+    """One recurrent network reads the history, another writes the forecast."""
+
+    kind: Literal["encoder_decoder"]
+    layer: Literal["rnn", "lstm", "gru"] = "gru"
+    width: PositiveInt = 64
+    history: PositiveInt = 20
+
+
+class TemporalCNN(_Descended):
+    """Causal convolutions over the last `history` states."""
+
+    kind: Literal["temporal_cnn"]
+    width: PositiveInt = 32
+    depth: PositiveInt = 3
+    kernel: PositiveInt = 3
+
+
+Model = Annotated[
+    LinearAR
+    | Analog
+    | SparseRegression
+    | MLP
+    | Bilinear
+    | Recurrent
+    | EncoderDecoder
+    | TemporalCNN,
+    Field(discriminator="kind"),
+]
+BASELINES = ("climatology", "persistence", "damped_persistence")
