@@ -1,0 +1,134 @@
+"""Floor 0: the cell, the one interface that every model implements.
+
+`Carry` is what a model knows at one instant, `AbstractCell` advances it by one step,
+`Constant` marks the arrays that no gradient may change, `Standardisation` the pair of
+them that most learned models hold, `Ramp` a forcing that varies within a step.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+
+class Carry(eqx.Module):
+    """All a cell knows at one instant.
+
+    `state` is what observations and scores see, in the units of the data; `memory` is
+    all else that survives a step (hidden state, past states, past tendencies,
+    parameters under estimation) and is `None` for a memoryless cell.
+
+    Teacher forcing, spin-up on a history and the insertion of an analysis are one
+    operation: replace `state`.
+    """
+
+    state: PyTree[Array]
+    memory: PyTree[Array] = None
+
+
+class AbstractCell(eqx.Module):
+    """One step of a dynamical model, written for one member: batch with `jax.vmap`.
+
+    A cell that reads a forcing asks `forcing_at` for its value within the step; one
+    that is stochastic draws from `key`, and takes its mean step when `key` is `None`.
+    """
+
+    dt: eqx.AbstractVar[float]  # [time unit of the model]
+    spin_up_steps: eqx.AbstractVar[int]  # steps of history the memory needs
+
+    @abc.abstractmethod
+    def init(self, state: PyTree[Array]) -> Carry:
+        """Cold start: the carry at `state`, its memory not yet informed."""
+
+    @abc.abstractmethod
+    def step(
+        self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
+    ) -> Carry:
+        """Advance by `dt`; `key=None` asks for the deterministic (mean) step."""
+
+
+Tendency = Callable[[Any, Any], Any]
+"""`f(state, forcing) -> d state / dt`, with the structure of the state."""
+
+
+class Constant(eqx.Module):
+    """Arrays that no gradient may change: statistics, a mask, a catalogue.
+
+    `trainable` leaves them out by partition, so that no optimiser sees them (a
+    decaying optimiser moves a leaf even where its gradient is zero).
+    """
+
+    value: PyTree[Array]
+
+
+def is_constant(node: Any) -> bool:
+    """Whether `node` is a `Constant`: the `is_leaf` of `trainable` and of its kind."""
+    return isinstance(node, Constant)
+
+
+def trainable(module: PyTree) -> PyTree[bool]:
+    """The filter of what may be learned: inexact arrays outside any `Constant`."""
+    return jax.tree.map(
+        lambda leaf: not is_constant(leaf) and eqx.is_inexact_array(leaf),
+        module,
+        is_leaf=is_constant,
+    )
+
+
+class Standardisation(eqx.Module):
+    """Mean and standard deviation of a state, held inside the model that needs them."""
+
+    mean: Constant  # [units of the state]
+    std: Constant  # [units of the state]
+
+    def __init__(self, mean: Float[Array, "*state"], std: Float[Array, "*state"]):
+        """A component that never varies keeps its units: its `std` becomes one."""
+        mean, std = jnp.asarray(mean), jnp.asarray(std)
+        self.mean = Constant(mean)
+        self.std = Constant(jnp.where(std > 0, std, jnp.ones_like(std)))
+
+    @classmethod
+    def of(cls, samples: Float[Array, "time *state"]) -> Self:
+        """The statistics of `samples`, time first; NaN is missing."""
+        samples = jnp.asarray(samples)
+        return cls(jnp.nanmean(samples, axis=0), jnp.nanstd(samples, axis=0))
+
+    @classmethod
+    def identity(cls, size: int) -> Self:
+        """Mean zero, standard deviation one: leaves a state of `size` as it is."""
+        return cls(jnp.zeros(size), jnp.ones(size))
+
+    def apply(self, state: Float[Array, "*state"]) -> Float[Array, "*state"]:
+        """From the units of the state to no units."""
+        return (state - self.mean.value) / self.std.value
+
+    def invert(self, anomaly: Float[Array, "*state"]) -> Float[Array, "*state"]:
+        """From no units back to the units of the state."""
+        return self.mean.value + self.std.value * anomaly
+
+
+class Ramp(eqx.Module):
+    """A forcing over one step, varying linearly from `start` to `end`.
+
+    Holding a forcing over the step makes any forced scheme first order; with both ends
+    at hand the stages of a Runge-Kutta scheme see it where they are.
+    """
+
+    start: PyTree[Array]
+    end: PyTree[Array]
+
+
+def forcing_at(forcing: PyTree, fraction: float | Array) -> PyTree:
+    """The forcing at `fraction` of the step, 0 its start and 1 its end.
+
+    A `Ramp` is interpolated linearly; any other forcing is held over the step.
+    """
+    if not isinstance(forcing, Ramp):
+        return forcing
+    return jax.tree.map(
+        lambda start, end: start + fraction * (end - start), forcing.start, forcing.end
+    )

@@ -1,0 +1,173 @@
+"""Stochastic gradient descent: the method, and the host's side of its loop."""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from tendency.errors import InputError
+from tendency.fitting.checkpoint import Checkpoints, fingerprint
+from tendency.fitting.problem import (
+    AbstractMethod,
+    Diverged,
+    Fitted,
+    Free,
+    Problem,
+    Run,
+)
+from tendency.fitting.updates import Plan, Progress, advance
+
+
+class Descent(AbstractMethod):
+    """Mini-batch gradient descent by any Optax optimiser.
+
+    Batches are drawn on the device without replacement, epoch by epoch; the windows
+    that do not fill a last batch are left out of that epoch.
+
+    The weights returned are those of the epoch with the smallest validation loss, or
+    the last ones where there is no validation data.
+
+    Arguments:
+        curriculum: (epoch, horizon) pairs: from that epoch on the roll-out of the
+            training loss has that horizon. Validation keeps the loss's own.
+        patience: stop after so many epochs without a better validation loss.
+        checkpoint_every: write a checkpoint every so many steps; by default a few times
+            a second at most.
+        devices: share each batch among these; by default among all local devices
+            where their number divides the batch.
+
+    Raises:
+        InputError: a number below 1; more devices asked for than divide the batch.
+    """
+
+    optimiser: optax.GradientTransformation
+    epochs: int = eqx.field(static=True)
+    batch: int = eqx.field(static=True, default=32)
+    curriculum: tuple[tuple[int, int], ...] = eqx.field(static=True, default=())
+    patience: int | None = eqx.field(static=True, default=None)  # [epochs]
+    checkpoint_every: int | None = eqx.field(static=True, default=None)  # [steps]
+    devices: tuple[jax.Device, ...] | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        for name in ("epochs", "batch", "patience", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}, at least 1 was expected")
+
+    def solve(self, problem: Problem, free: Free, run: Run) -> Fitted:
+        if self.patience is not None and problem.validation is None:
+            raise InputError(
+                "patience stops a fit by its validation loss and no validation data "
+                "were given: give some, or leave patience out"
+            )
+        batch = min(self.batch, len(problem.windows))
+        mesh = self._mesh(batch)
+        plan = Plan(problem, self.optimiser, run.key, batch, self.patience, mesh)
+        progress = Progress.start(plan, free, self.epochs)
+        checkpoints = None
+        if run.directory is not None:
+            settings = (self.epochs, batch, self.curriculum, self.patience)
+            checkpoints = Checkpoints(
+                run.directory, fingerprint((plan, free), settings)
+            )
+            progress = checkpoints.resume(progress)
+        if mesh is not None:
+            everywhere = NamedSharding(mesh, PartitionSpec())
+            plan, progress = eqx.filter_shard((plan, progress), everywhere)
+        progress = self._loop(plan, progress, run, checkpoints)
+        return self._fitted(plan, progress)
+
+    def _mesh(self, batch: int) -> jax.sharding.Mesh | None:
+        devices = self.devices or tuple(jax.local_devices())
+        if batch % len(devices):
+            if self.devices is None:
+                return None
+            raise InputError(
+                f"{len(devices)} devices cannot share batches of {batch}: choose a "
+                "batch that their number divides"
+            )
+        if len(devices) == 1:
+            return None
+        return jax.make_mesh(
+            (len(devices),), ("batch",), (AxisType.Auto,), devices=devices
+        )
+
+    def _stage(self, loss: Any, epoch: int) -> tuple[Any, int]:
+        """The training loss at `epoch`, and the epoch at which it changes."""
+        begun = [
+            (start, horizon) for start, horizon in self.curriculum if start <= epoch
+        ]
+        ahead = [start for start, _ in self.curriculum if start > epoch]
+        if begun:
+            loss = dataclasses.replace(loss, horizon=max(begun)[1])
+        return loss, min([self.epochs, *ahead])
+
+    def _loop(
+        self, plan: Plan, progress: Progress, run: Run, checkpoints: Checkpoints | None
+    ) -> Progress:
+        """Give the device as many steps at a time as the host can do without."""
+        watched = checkpoints is not None or run.report is not None
+        stretch = plan.steps if watched else self.epochs * plan.steps
+        step = int(progress.step)
+        while step < self.epochs * plan.steps:
+            loss, stage_end = self._stage(plan.problem.loss, step // plan.steps)
+            stop = min(step + stretch, stage_end * plan.steps)
+            if checkpoints is not None and self.checkpoint_every is not None:
+                passed = step // self.checkpoint_every
+                stop = min(stop, (passed + 1) * self.checkpoint_every)
+            began, epoch = time.perf_counter(), step // plan.steps
+            progress = advance((plan, loss, jnp.asarray(stop, jnp.int32)), progress)
+            step = int(progress.step)
+            if time.perf_counter() - began < 0.3:
+                stretch *= 2
+            figures = _figures(progress, epoch, step // plan.steps)
+            if checkpoints is not None:
+                due = self.checkpoint_every is None or step % self.checkpoint_every == 0
+                if due or step != stop or step == self.epochs * plan.steps:
+                    checkpoints.save(progress)
+                checkpoints.log(figures)
+            if run.report is not None and figures:
+                run.report({**figures[-1], "epochs": self.epochs})
+            if step < stop:  # out of patience, or the loss is not finite
+                break
+        return progress
+
+    def _fitted(self, plan: Plan, progress: Progress) -> Fitted:
+        epochs = progress.epoch(plan.steps)
+        history = {"train_loss": np.asarray(progress.train_loss)[:epochs]}
+        if plan.problem.validation is not None:
+            history["validation_loss"] = np.asarray(progress.validation_loss)[:epochs]
+        best = progress.best if epochs else progress.free
+        cell = plan.problem.cell(best)
+        fitted = Fitted(cell, history, int(progress.best_epoch), best.initial)
+        if bool(progress.failed):
+            raise Diverged(
+                f"the loss or the weights stopped being finite at step "
+                f"{int(progress.step)} (epoch {epochs}): try a smaller learning rate, "
+                "clip the gradient (optax.clip_by_global_norm), shorten the horizon or "
+                "check the units of the data; the best model before that is kept",
+                fitted,
+            )
+        return fitted
+
+
+def _figures(progress: Progress, first: int, last: int) -> list[Mapping[str, float]]:
+    """One record an epoch, for the log and the progress display."""
+    train = np.asarray(progress.train_loss)
+    validation = np.asarray(progress.validation_loss)
+    return [
+        {"epoch": epoch, "train_loss": float(train[epoch])}
+        | (
+            {"validation_loss": float(validation[epoch])}
+            if np.isfinite(validation[epoch])
+            else {}
+        )
+        for epoch in range(first, last)
+    ]

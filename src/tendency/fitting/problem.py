@@ -1,0 +1,85 @@
+"""What every method of `fit` is given, and what it returns."""
+
+import abc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from tendency.cell import AbstractCell
+from tendency.windows import Window, Windows
+
+
+class Free(eqx.Module):
+    """What a fit may change."""
+
+    weights: PyTree[Array]  # the trainable part of the cell
+    initial: PyTree[Array] = None  # (window, *state), in multiple shooting
+
+
+class Problem(eqx.Module):
+    """A cell split into what is free and what is fixed, and the data to fit it to."""
+
+    fixed: PyTree  # the rest of the cell
+    windows: Windows
+    loss: Any  # RolloutLoss, or any callable of the same arguments
+    validation: Windows | None
+
+    def cell(self, free: Free) -> AbstractCell:
+        """The cell with the free weights in place."""
+        return eqx.combine(free.weights, self.fixed)
+
+    def sample(self, free: Free, index: int | Array) -> Window:
+        """One training window, with its free initial state where there is one."""
+        window = self.windows.take(index)
+        if free.initial is None:
+            return window
+        initial = jax.tree.map(lambda a: a[index], free.initial)
+        return eqx.tree_at(
+            lambda w: w.initial, window, initial, is_leaf=lambda x: x is None
+        )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted cell and how it came about.
+
+    `history` holds one value an epoch (or an iteration) under each name: `train_loss`,
+    and `validation_loss` where there was validation data. `best` is the epoch whose
+    weights were kept. `initial_states` are those of multiple shooting.
+    """
+
+    cell: Any
+    history: Mapping[str, Float[np.ndarray, " epoch"]]
+    best: int
+    initial_states: PyTree[Array] = None
+
+
+class Diverged(ArithmeticError):
+    """The loss stopped being finite; `fitted` holds the best model before that."""
+
+    def __init__(self, message: str, fitted: Fitted):
+        super().__init__(message)
+        self.fitted = fitted
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a fit leaves its traces: a directory, a progress line, a random key."""
+
+    key: PRNGKeyArray
+    directory: Path | None = None
+    report: Callable[[Mapping[str, float]], None] | None = None
+
+
+class AbstractMethod(eqx.Module):
+    """A way to fit: gradient descent, or least squares."""
+
+    @abc.abstractmethod
+    def solve(self, problem: Problem, free: Free, run: Run) -> Fitted:
+        """Bring the loss of `problem` down from `free`."""

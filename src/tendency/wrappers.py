@@ -1,0 +1,103 @@
+"""Floor 1: cells and tendencies made of others.
+
+`Sum` adds tendencies (a physical one and a learned closure), `Augmented` moves chosen
+parameters of a cell into its memory so that an assimilation estimates them, and
+`Perturbed` makes any cell stochastic.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from tendency.cell import AbstractCell, Carry, Constant, Tendency
+
+
+class Sum(eqx.Module):
+    """The sum of several tendencies of one state, for instance physics and a closure."""
+
+    terms: tuple[Tendency, ...]
+
+    def __init__(self, *terms: Tendency):
+        self.terms = terms
+
+    def __call__(self, state: PyTree[Array], forcing: PyTree = None) -> PyTree[Array]:
+        parts = [term(state, forcing) for term in self.terms]
+        return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *parts)
+
+
+class Augmented(AbstractCell):
+    """A cell that keeps chosen parameters in its memory, constant in time.
+
+    A filter that recombines the whole carry then estimates state and parameters
+    together (state augmentation). `where(cell)` picks the parameters as for
+    `equinox.tree_at`: one leaf, or a tuple of leaves.
+    """
+
+    cell: AbstractCell
+    where: Callable[[Any], Any] = eqx.field(static=True)
+
+    @property
+    def dt(self) -> float:
+        return self.cell.dt
+
+    @property
+    def spin_up_steps(self) -> int:
+        return self.cell.spin_up_steps
+
+    def init(self, state: PyTree[Array]) -> Carry:
+        return Carry(state, (self.cell.init(state).memory, self.where(self.cell)))
+
+    def step(
+        self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
+    ) -> Carry:
+        memory, parameters = carry.memory
+        cell = eqx.tree_at(self.where, self.cell, parameters)
+        new = cell.step(Carry(carry.state, memory), forcing, key=key)
+        return Carry(new.state, (new.memory, parameters))
+
+
+class Perturbed(AbstractCell):
+    """A cell with additive Gaussian model error: x' = step(x) + std √dt ε, ε ~ N(0, I).
+
+    `std` broadcasts against the state [units of the state per square root of time];
+    it is the diffusion of an Itô equation under Euler-Maruyama. With `key=None` the
+    step is the wrapped cell's.
+    """
+
+    cell: AbstractCell
+    std: Constant
+
+    def __init__(self, cell: AbstractCell, std: float | Array):
+        self.cell = cell
+        self.std = Constant(jnp.asarray(std))
+
+    @property
+    def dt(self) -> float:
+        return self.cell.dt
+
+    @property
+    def spin_up_steps(self) -> int:
+        return self.cell.spin_up_steps
+
+    def init(self, state: PyTree[Array]) -> Carry:
+        return self.cell.init(state)
+
+    def step(
+        self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
+    ) -> Carry:
+        if key is None:
+            return self.cell.step(carry, forcing)
+        key, noise_key = jax.random.split(key)
+        new = self.cell.step(carry, forcing, key=key)
+        leaves, structure = jax.tree.flatten(new.state)
+        keys = jax.random.split(noise_key, len(leaves))
+        scale = self.std.value * self.dt**0.5
+        noisy = [
+            x + (scale * jax.random.normal(k, x.shape, x.dtype)).astype(x.dtype)
+            for x, k in zip(leaves, keys, strict=True)
+        ]
+        return Carry(jax.tree.unflatten(structure, noisy), new.memory)
