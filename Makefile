@@ -19,7 +19,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 docs: .venv/.dev
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/.core $(PEERS)/.installed
 	$(BIN)/python -m benchmarks

@@ -2,6 +2,7 @@
 
 import html
 import re
+from pathlib import Path
 
 from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
@@ -12,8 +13,11 @@ _EQUATION = re.compile(
 
 
 def on_page_markdown(markdown: str, page, **kwargs) -> str:
-    """Mend the links of pages that stand at the top of the repository."""
-    return re.sub(r"\]\((docs/)?(?=[\w-]+\.md)", "](", markdown)
+    """Show pages of the repository, their links mended, where the site names them."""
+    if page.file.src_path not in ("changelog.md", "contributing.md"):
+        return markdown
+    source = Path(page.file.src_path.upper()).with_suffix(".md")
+    return source.read_text(encoding="utf-8").replace("](docs/", "](")
 
 
 def on_page_content(content: str, page, **kwargs) -> str:
