@@ -141,18 +141,21 @@ class Diffrax(AbstractScheme):
 
     def step(self, f, state, memory, h):
         term = diffrax.ODETerm(lambda t, x, args: f(t / h, x))  # pyright: ignore
+        real = jnp.finfo(jnp.result_type(*jax.tree.leaves(state))).dtype
+        t0, t1 = jnp.zeros((), real), jnp.asarray(h, real)  # else Diffrax's are float64
         if self.controller is None:
-            start = self.solver.init(term, 0.0, h, state, None)
-            new, *_ = self.solver.step(
-                term, 0.0, h, state, None, start, made_jump=False
+            start = self.solver.init(term, t0, t1, state, None)
+            new, _, _, _, result = self.solver.step(
+                term, t0, t1, state, None, start, made_jump=False
             )
-            return new, None
+            failed = result != diffrax.RESULTS.successful  # an implicit stage unsolved
+            return result.error_if(new, failed), None
         solution = diffrax.diffeqsolve(
             term,
             self.solver,
-            t0=0.0,
-            t1=h,
-            dt0=h,
+            t0=t0,
+            t1=t1,
+            dt0=t1,
             y0=state,
             stepsize_controller=self.controller,
             adjoint=self.adjoint,
@@ -203,7 +206,8 @@ class Integrated(AbstractCell):
         h = self.dt / self.substeps
 
         def substep(i, now):
-            return self.scheme.step(self._stages(forcing, i), *now, h)
+            state, memory = now
+            return self.scheme.step(self._stages(forcing, i), state, memory, h)
 
         now = (carry.state, carry.memory)
         if self.substeps == 1:  # a loop of one would hinder reverse mode and fusion
