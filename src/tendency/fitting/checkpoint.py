@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +14,62 @@ import numpy as np
 from jaxtyping import PyTree
 
 from tendency.errors import InputError
-from tendency.files import read_tensors, write_tensors
+from tendency.files import read_tensors, write_atomically, write_tensors, writing
 
 _FORMAT = "tendency-checkpoint-1"
 
 
-def fingerprint(arrays: PyTree, settings: Any) -> str:
-    """A digest of all that decides a fit: data, first weights, key and settings."""
-    digest = hashlib.sha256(repr(settings).encode())
-    leaves, structure = jax.tree.flatten(arrays)
+def fingerprint(*parts: PyTree) -> str:
+    """A digest of all that decides a fit: data, first weights, key and settings.
+
+    A function counts by its name and by what it closes over, which is where an Optax
+    optimiser keeps its learning rate.
+    """
+    digest = hashlib.sha256()
+    leaves, structure = jax.tree.flatten(parts)
+    digest.update(re.sub(r" at 0x[0-9a-f]+", "", str(structure)).encode())
     for leaf in leaves:
-        if eqx.is_array(leaf):
-            if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-                leaf = jax.random.key_data(leaf)
-            value = np.asarray(leaf, order="C")
-            digest.update(f"{value.shape}{value.dtype}".encode())
-            digest.update(value.tobytes())
-    digest.update(str(len(leaves)).encode())
+        for piece in _pieces(leaf, 0):
+            digest.update(piece)
     return digest.hexdigest()
+
+
+def _pieces(leaf: Any, depth: int) -> Iterator[bytes]:
+    if eqx.is_array(leaf) or isinstance(leaf, np.ndarray | np.generic):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        value = np.asarray(leaf, order="C")
+        yield f"{value.shape}{value.dtype}".encode() + value.tobytes()
+    elif isinstance(leaf, bool | int | float | complex | str | None):
+        yield repr(leaf).encode()
+    elif isinstance(leaf, Callable):
+        yield getattr(leaf, "__qualname__", type(leaf).__qualname__).encode()
+        cells = getattr(leaf, "__closure__", None) or ()
+        inside = [c.cell_contents for c in cells] if depth < 8 else []
+        for inner in jax.tree.leaves(inside):
+            yield from _pieces(inner, depth + 1)
+    else:
+        yield type(leaf).__qualname__.encode()
 
 
 class Checkpoints:
     """`checkpoint.safetensors` and `log.jsonl` of one fit in one directory."""
 
-    def __init__(self, directory: Path, fingerprint: str):
+    def __init__(
+        self,
+        directory: Path,
+        fingerprint: str,
+        figures: Callable[[PyTree], Sequence[Mapping[str, float]]],
+    ):
+        """`figures` reads off the progress what the log says of each epoch done."""
         self._path = directory / "checkpoint.safetensors"
         self._log = directory / "log.jsonl"
         self._fingerprint = fingerprint
-        directory.mkdir(parents=True, exist_ok=True)
+        self._figures = figures
+        with writing(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            for left_by_a_kill in directory.glob(f".{self._path.name}.*"):
+                left_by_a_kill.unlink()
 
     def save(self, progress: PyTree) -> None:
         """Replace the checkpoint; a kill at any moment leaves the old or the new one."""
@@ -56,7 +85,8 @@ class Checkpoints:
             InputError: the checkpoint is damaged, or another fit's.
         """
         if not self._path.exists():
-            self._log.unlink(missing_ok=True)
+            with writing(self._log):
+                self._log.unlink(missing_ok=True)
             return progress
         tensors, header = read_tensors(self._path)
         if header.get("format") != _FORMAT:
@@ -69,19 +99,16 @@ class Checkpoints:
         leaves, structure = jax.tree.flatten(progress)
         saved = [jnp.asarray(tensors[str(i)]) for i in range(len(leaves))]
         resumed = jax.tree.unflatten(structure, saved)
-        self._forget_after(int(np.isfinite(resumed.train_loss).sum()))
+        # A kill may fall between the two files: the log follows from the checkpoint.
+        write_atomically(self._log, _lines(self._figures(resumed)).encode())
         return resumed
 
     def log(self, figures: Sequence[Mapping[str, float]]) -> None:
         """Append a line an epoch."""
         if figures:
-            lines = "".join(json.dumps(dict(f)) + "\n" for f in figures)
-            with self._log.open("a", encoding="utf-8") as file:
-                file.write(lines)
+            with writing(self._log), self._log.open("a", encoding="utf-8") as file:
+                file.write(_lines(figures))
 
-    def _forget_after(self, epochs: int) -> None:
-        """Drop what was logged after the checkpoint, or cut off in the middle."""
-        if not self._log.exists():
-            return
-        lines = self._log.read_text(encoding="utf-8").splitlines(keepends=True)
-        self._log.write_text("".join(lines[:epochs]), encoding="utf-8")
+
+def _lines(figures: Sequence[Mapping[str, float]]) -> str:
+    return "".join(json.dumps(dict(f)) + "\n" for f in figures)

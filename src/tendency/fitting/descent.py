@@ -14,6 +14,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tendency.errors import InputError
 from tendency.fitting.checkpoint import Checkpoints, fingerprint
+from tendency.fitting.loss import RolloutLoss
 from tendency.fitting.problem import (
     AbstractMethod,
     Diverged,
@@ -44,7 +45,8 @@ class Descent(AbstractMethod):
             where their number divides the batch.
 
     Raises:
-        InputError: a number below 1; more devices asked for than divide the batch.
+        InputError: a number below 1; more devices asked for than divide the batch; a
+            horizon of the curriculum longer than the windows.
     """
 
     optimiser: optax.GradientTransformation
@@ -53,7 +55,7 @@ class Descent(AbstractMethod):
     curriculum: tuple[tuple[int, int], ...] = eqx.field(static=True, default=())
     patience: int | None = eqx.field(static=True, default=None)  # [epochs]
     checkpoint_every: int | None = eqx.field(static=True, default=None)  # [steps]
-    devices: tuple[jax.Device, ...] | None = eqx.field(static=True, default=None)
+    devices: tuple[Any, ...] | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         for name in ("epochs", "batch", "patience", "checkpoint_every"):
@@ -67,6 +69,7 @@ class Descent(AbstractMethod):
                 "patience stops a fit by its validation loss and no validation data "
                 "were given: give some, or leave patience out"
             )
+        self._check_curriculum(problem, free)
         batch = min(self.batch, len(problem.windows))
         mesh = self._mesh(batch)
         plan = Plan(problem, self.optimiser, run.key, batch, self.patience, mesh)
@@ -74,8 +77,11 @@ class Descent(AbstractMethod):
         checkpoints = None
         if run.directory is not None:
             settings = (self.epochs, batch, self.curriculum, self.patience)
+            mark = fingerprint(problem, self.optimiser, run.key, free, settings)
             checkpoints = Checkpoints(
-                run.directory, fingerprint((plan, free), settings)
+                run.directory,
+                mark,
+                lambda now: _figures(now, 0, now.epoch(plan.steps)),
             )
             progress = checkpoints.resume(progress)
         if mesh is not None:
@@ -83,6 +89,16 @@ class Descent(AbstractMethod):
             plan, progress = eqx.filter_shard((plan, progress), everywhere)
         progress = self._loop(plan, progress, run, checkpoints)
         return self._fitted(plan, progress)
+
+    def _check_curriculum(self, problem: Problem, free: Free) -> None:
+        if self.curriculum and not isinstance(problem.loss, RolloutLoss):
+            raise InputError(
+                "a curriculum changes the horizon of a RolloutLoss and the loss is "
+                f"{problem.loss!r}: use RolloutLoss, or leave the curriculum out"
+            )
+        for _, horizon in self.curriculum:
+            stage = dataclasses.replace(problem.loss, horizon=horizon)
+            stage.check(problem.cell(free), problem.windows.length, "training")
 
     def _mesh(self, batch: int) -> jax.sharding.Mesh | None:
         devices = self.devices or tuple(jax.local_devices())

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell, Carry, Constant, Ramp
-from tendency.forecast import spin_up
+from tendency.errors import InputError
+from tendency.forecasting import spin_up
 from tendency.windows import Window
 
 
@@ -23,6 +24,12 @@ class RolloutLoss(eqx.Module):
     teacher_forcing: bool = eqx.field(static=True, default=False)
     scale: Constant | None = None  # divides the errors [units of the state]
 
+    def __check_init__(self):
+        if self.horizon is not None and self.horizon < 1:
+            raise InputError(
+                f"the horizon is {self.horizon} steps, at least 1 is needed"
+            )
+
     def __call__(
         self, cell: AbstractCell, window: Window, *, key: PRNGKeyArray | None = None
     ) -> Float[Array, ""]:
@@ -38,16 +45,16 @@ class RolloutLoss(eqx.Module):
         errors, weights = self._errors(cell, window, None)
         return jax.tree.map(lambda e, w: jnp.sqrt(w) * e, errors, weights)
 
-    def check(self, cell: AbstractCell, length: int) -> None:
-        """Whether windows of `length` times hold the history and the horizon.
+    def check(self, cell: AbstractCell, length: int, name: str) -> None:
+        """Whether the windows called `name`, of `length` times, are long enough.
 
         Raises:
-            ValueError: they do not.
+            InputError: they do not hold the history and the horizon.
         """
         needed = cell.spin_up_steps + 1 + (self.horizon or 1)
         if length < needed:
-            raise ValueError(
-                f"windows of {length} times were given and {needed} are needed "
+            raise InputError(
+                f"{name} windows of {length} times were given and {needed} are needed "
                 f"({cell.spin_up_steps} to spin up, 1 to start, {self.horizon or 1} to "
                 "forecast): cut longer windows or shorten the horizon"
             )

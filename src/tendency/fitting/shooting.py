@@ -11,6 +11,8 @@ Schur complement H - Σ C_w D_w⁻¹ C_wᵀ, of the size of θ. The damping is M
 (1963, J. SIAM 11, 431): a multiple of the diagonal.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -101,7 +103,7 @@ def shoot(problem: Problem, free: Free, max_steps: int) -> tuple[Free, Int[Array
     return Free(to_weights(theta), jax.vmap(to_state)(states)), steps
 
 
-def _flat_states(states) -> tuple[Float[Array, "window state"], object]:
+def _flat_states(states) -> tuple[Float[Array, "window state"], Callable]:
     one = jax.tree.map(lambda a: a[0], states)
     _, to_state = ravel_pytree(one)
     return jax.vmap(lambda s: ravel_pytree(s)[0])(states), to_state

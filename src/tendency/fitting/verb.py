@@ -51,10 +51,7 @@ def fit(
     """
     for name, data in (("training", windows), ("validation", validation)):
         if data is not None and isinstance(loss, RolloutLoss):
-            try:
-                loss.check(cell, data.length)
-            except ValueError as error:
-                raise InputError(f"{name} data: {error}") from None
+            loss.check(cell, data.length, name)
     spec = trainable(cell)
     if where is not None:
         nothing = jax.tree.map(lambda _: False, cell)

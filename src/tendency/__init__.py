@@ -1,0 +1,69 @@
+"""Learn, forecast, assimilate and calibrate geophysical dynamics.
+
+Every model is one cell that advances a carry, and every verb is written once over
+cells. The names below are imported on first use, so that the command line starts
+quickly.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tendency.cell import AbstractCell as AbstractCell
+    from tendency.cell import Carry as Carry
+    from tendency.cell import Constant as Constant
+    from tendency.cell import Ramp as Ramp
+    from tendency.cell import Standardisation as Standardisation
+    from tendency.cell import forcing_at as forcing_at
+    from tendency.cell import trainable as trainable
+    from tendency.errors import InputError as InputError
+    from tendency.fitting import Descent as Descent
+    from tendency.fitting import Diverged as Diverged
+    from tendency.fitting import Fitted as Fitted
+    from tendency.fitting import LeastSquares as LeastSquares
+    from tendency.fitting import RolloutLoss as RolloutLoss
+    from tendency.fitting import fit as fit
+    from tendency.forecasting import forecast as forecast
+    from tendency.forecasting import spin_up as spin_up
+    from tendency.forecasting import stream as stream
+    from tendency.integrate import Diffrax as Diffrax
+    from tendency.integrate import Integrated as Integrated
+    from tendency.integrate import adams_bashforth3 as adams_bashforth3
+    from tendency.integrate import dormand_prince5 as dormand_prince5
+    from tendency.integrate import euler as euler
+    from tendency.integrate import rk4 as rk4
+    from tendency.integrate import ssprk3 as ssprk3
+    from tendency.store import load as load
+    from tendency.store import save as save
+    from tendency.windows import Window as Window
+    from tendency.windows import Windows as Windows
+    from tendency.wrappers import Augmented as Augmented
+    from tendency.wrappers import Perturbed as Perturbed
+    from tendency.wrappers import Sum as Sum
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "cell": "AbstractCell Carry Constant Ramp Standardisation forcing_at trainable",
+    "errors": "InputError",
+    "fitting": "Descent Diverged Fitted LeastSquares RolloutLoss fit",
+    "forecasting": "forecast spin_up stream",
+    "integrate": "Diffrax Integrated adams_bashforth3 dormand_prince5 euler rk4 ssprk3",
+    "store": "load save",
+    "windows": "Window Windows",
+    "wrappers": "Augmented Perturbed Sum",
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
+__all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tendency' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"tendency.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,223 @@
+"""Floor 2: running a cell forward.
+
+`spin_up` informs the memory with a history, `forecast` runs free in one compiled scan,
+`stream` does the same chunk by chunk when the result would not fit in memory. All are
+written for one member: batch with `jax.vmap`.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from tendency.cell import AbstractCell, Carry, Ramp
+
+Save = Callable[[Carry], Any]
+
+
+def state_of(carry: Carry) -> PyTree[Array]:
+    """The state: what `forecast` saves unless asked for something else."""
+    return carry.state
+
+
+def spin_up(
+    cell: AbstractCell, history: PyTree[Array], forcing: PyTree[Array] = None
+) -> Carry:
+    """The carry at the last time of `history`, its memory informed by those before.
+
+    The cell steps through the history and its state is replaced by each observed one.
+    Only the last `cell.spin_up_steps + 1` times are read.
+
+    Arguments:
+        history: states, time first.
+        forcing: at the times of the history; each step sees the `Ramp` between two.
+
+    Raises:
+        ValueError: the history is shorter than `cell.spin_up_steps + 1`, or the
+            forcing is not as long as the history.
+    """
+    (times,) = _lengths(history, "history")
+    needed = cell.spin_up_steps + 1
+    if times < needed:
+        raise ValueError(
+            f"the history has {times} times and the cell needs {needed} (spin_up_steps "
+            "+ 1): give a longer history"
+        )
+    ramps = None
+    if forcing is not None:
+        (forcing_times,) = _lengths(forcing, "forcing")
+        if forcing_times != times:
+            raise ValueError(
+                f"the forcing has {forcing_times} times and the history {times}, the "
+                "same number was expected"
+            )
+        ramps = _ramps(jax.tree.map(lambda a: a[times - needed :], forcing))
+    first = jax.tree.map(lambda a: a[times - needed], history)
+    later = jax.tree.map(lambda a: a[times - needed + 1 :], history)
+
+    def read(carry, inputs):
+        observed, here = inputs
+        return Carry(observed, cell.step(carry, here).memory), None
+
+    carry, _ = jax.lax.scan(read, cell.init(first), (later, ramps), length=needed - 1)
+    return carry
+
+
+def forecast(
+    cell: AbstractCell,
+    carry: Carry,
+    steps: int,
+    forcing: PyTree[Array] = None,
+    *,
+    save: Save = state_of,
+    every: int = 1,
+    checkpoint: bool | int = False,
+    key: PRNGKeyArray | None = None,
+) -> tuple[Carry, Any]:
+    """The carry after `steps`, and what was saved on the way, lead time first.
+
+    Arguments:
+        steps: how many; the longest lead time is `steps * cell.dt`.
+        forcing: leaves with `steps` entries are held over each step, leaves with
+            `steps + 1` entries are values at its ends and reach the cell as a `Ramp`.
+        save: what to keep of a carry, by default its state. Pass a function defined
+            once: each new function compiles anew.
+        every: save after every so many steps; it must divide `steps`.
+        checkpoint: for reverse-mode derivatives of long forecasts: recompute within
+            segments of so many saves (`True`: of about √(steps / every)) rather than
+            store every step, so that memory grows as the square root.
+        key: draws the random part of a stochastic cell, step `i` from
+            `fold_in(key, i)`; `None` asks for the deterministic forecast.
+
+    Raises:
+        ValueError: `steps` is not a positive multiple of `every`, or the forcing has
+            neither `steps` nor `steps + 1` entries.
+    """
+    _check_steps(steps, every)
+    return _advance(cell, carry, steps, forcing, save, every, checkpoint, key, 0)
+
+
+def stream(
+    cell: AbstractCell,
+    carry: Carry,
+    steps: int,
+    forcing: PyTree[Array] = None,
+    *,
+    chunk: int,
+    save: Save = state_of,
+    every: int = 1,
+    key: PRNGKeyArray | None = None,
+) -> Iterator[tuple[Carry, Any]]:
+    """`forecast` in chunks of `chunk` steps, each yielded as it is done.
+
+    The numbers are those of one long forecast, drawn noise included; memory is that of
+    one chunk. Arguments as for `forecast`; `every` must divide `chunk` too. Each carry
+    yielded is handed on to the next chunk, so copy it to keep it.
+
+    Raises:
+        ValueError: as `forecast`.
+    """
+    _check_steps(steps, every)
+    _check_steps(chunk, every)
+    ramped = forcing is not None and _forcing_is_ramped(forcing, steps)
+    carry = jax.tree.map(jnp.array, carry)  # the caller's own is not donated
+    for start in range(0, steps, chunk):
+        size = min(chunk, steps - start)
+        part = jax.tree.map(lambda a, i=start, n=size: a[i : i + n + ramped], forcing)
+        fixed = (cell, part, save, every, key, jnp.asarray(start, jnp.int32))
+        carry, saved = _chunk(fixed, carry, size)
+        yield carry, saved
+
+
+@eqx.filter_jit(donate="all-except-first")
+def _chunk(fixed, carry, steps):
+    cell, forcing, save, every, key, start = fixed
+    return _advance(cell, carry, steps, forcing, save, every, False, key, start)
+
+
+@eqx.filter_jit
+def _advance(cell, carry, steps, forcing, save, every, checkpoint, key, start):
+    if forcing is not None and _forcing_is_ramped(forcing, steps):
+        forcing = _ramps(forcing)
+
+    def one_step(carry, inputs):
+        here, index = inputs
+        step_key = None if key is None else jax.random.fold_in(key, index)
+        return cell.step(carry, here, key=step_key)
+
+    def one_save(carry, inputs):
+        if every == 1:
+            carry = one_step(carry, inputs)
+        else:
+            advance = lambda c, xs: (one_step(c, xs), None)  # noqa: E731
+            carry, _ = jax.lax.scan(advance, carry, inputs, length=every)
+        return carry, save(carry)
+
+    inputs = (forcing, start + jnp.arange(steps, dtype=jnp.int32))
+    if every > 1:
+        inputs = _folded(inputs, every)
+    saves = steps // every
+    if not checkpoint:
+        return jax.lax.scan(one_save, carry, inputs, length=saves)
+
+    segment = math.isqrt(saves) if checkpoint is True else min(checkpoint, saves)
+    whole = saves - saves % segment
+
+    @jax.checkpoint
+    def one_segment(carry, inputs):
+        return jax.lax.scan(one_save, carry, inputs, length=segment)
+
+    body = jax.tree.map(lambda a: a[:whole], inputs)
+    carry, saved = jax.lax.scan(one_segment, carry, _folded(body, segment))
+    saved = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), saved)
+    if whole == saves:
+        return carry, saved
+    tail = jax.tree.map(lambda a: a[whole:], inputs)
+    carry, rest = jax.checkpoint(lambda c, xs: jax.lax.scan(one_save, c, xs))(
+        carry, tail
+    )
+    return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), saved, rest)
+
+
+def _folded(series: PyTree[Array], size: int) -> PyTree[Array]:
+    return jax.tree.map(lambda a: a.reshape(-1, size, *a.shape[1:]), series)
+
+
+def _ramps(forcing: PyTree[Array]) -> Ramp:
+    start, end = (jax.tree.map(lambda a, s=s: a[s], forcing) for s in _ENDS)
+    return Ramp(start, end)
+
+
+_ENDS = (slice(None, -1), slice(1, None))
+
+
+def _check_steps(steps: int, every: int) -> None:
+    if steps < 1 or every < 1 or steps % every:
+        raise ValueError(
+            f"{steps} steps saved every {every} were asked for, a positive number of "
+            "steps that is a multiple of `every` was expected"
+        )
+
+
+def _forcing_is_ramped(forcing: PyTree[Array], steps: int) -> bool:
+    (times,) = _lengths(forcing, "forcing")
+    if times not in (steps, steps + 1):
+        raise ValueError(
+            f"the forcing has {times} times for {steps} steps: give {steps} values, "
+            f"each held over its step, or {steps + 1} values at the ends of the steps"
+        )
+    return times == steps + 1
+
+
+def _lengths(series: PyTree[Array], name: str) -> set[int]:
+    lengths = {a.shape[0] for a in jax.tree.leaves(series)}
+    if len(lengths) != 1:
+        raise ValueError(
+            f"the {name} has leaves of {sorted(lengths)} times, the same number was "
+            "expected"
+        )
+    return lengths
