@@ -93,9 +93,15 @@ class Standardisation(eqx.Module):
 
     @classmethod
     def of(cls, samples: Float[Array, "time *state"]) -> Self:
-        """The statistics of `samples`, time first; NaN is missing."""
+        """The statistics of `samples`, time first; NaN is missing.
+
+        A component that is never seen has mean zero.
+        """
         samples = jnp.asarray(samples)
-        return cls(jnp.nanmean(samples, axis=0), jnp.nanstd(samples, axis=0))
+        lowest, highest = jnp.nanmin(samples, axis=0), jnp.nanmax(samples, axis=0)
+        # The mean of equal numbers is rounded, so that their std is seldom zero.
+        std = jnp.where(highest > lowest, jnp.nanstd(samples, axis=0), 0)
+        return cls(jnp.nan_to_num(jnp.nanmean(samples, axis=0)), std)
 
     @classmethod
     def identity(cls, size: int) -> Self:

@@ -3,11 +3,13 @@
 The format is safetensors: arrays and text, nothing that could be executed.
 """
 
+import contextlib
+import hashlib
 import json
 import os
 import struct
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,23 @@ import numpy as np
 from tendency.errors import InputError
 
 _KEY = "tendency"  # the entry of the safetensors header that holds the JSON
+_DIGEST = "sha256"  # the entry that holds the digest of the JSON and the arrays
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Say in one sentence why `path` cannot be written.
+
+    Raises:
+        InputError: in place of an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path} could not be written ({error.strerror or error}): give a folder "
+            "that exists, is writable and has space"
+        ) from error
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
@@ -27,18 +46,15 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     path = Path(path)
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"{path} could not be written ({error.strerror or error}): give a folder "
-            "that exists, is writable and has space"
-        ) from error
+        with writing(path):
+            prefix = f".{path.name}."
+            handle, temporary = tempfile.mkstemp(prefix=prefix, dir=path.parent)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
@@ -51,7 +67,9 @@ def write_tensors(
     from safetensors.numpy import save
 
     arrays = {name: np.asarray(a, order="C") for name, a in tensors.items()}
-    write_atomically(path, save(arrays, {_KEY: json.dumps(dict(header))}))
+    text = json.dumps(dict(header))
+    metadata = {_KEY: text, _DIGEST: _digest(arrays, text)}
+    write_atomically(path, save(arrays, metadata))
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -75,7 +93,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
         tensors = load(content)
         (size,) = struct.unpack("<Q", content[:8])
         metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
-    except (SafetensorError, ValueError, struct.error, KeyError) as error:
+    except (SafetensorError, ValueError, struct.error, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not a whole safetensors file ({error}): it was cut short, "
             "damaged, or is something else; get or write it anew"
@@ -85,10 +103,27 @@ def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
             f"{path} is a safetensors file without tendency's header: it was written "
             "by another program"
         )
+    if metadata.get(_DIGEST) != _digest(tensors, metadata[_KEY]):
+        raise InputError(
+            f"{path} is damaged: its content does not have the digest written with it; "
+            "get or write it anew"
+        )
     try:
-        return tensors, json.loads(metadata[_KEY])
-    except ValueError as error:
+        header = json.loads(metadata[_KEY])
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the header of {path} is damaged ({error})") from error
+    if not isinstance(header, dict):
+        raise InputError(f"the header of {path} is damaged: it is not a JSON object")
+    return tensors, header
+
+
+def _digest(tensors: Mapping[str, np.ndarray], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        array = np.asarray(tensors[name], order="C")
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
 
 
 def _umask() -> int:

@@ -24,7 +24,7 @@ Stage = Callable[[float | Array, PyTree[Array]], PyTree[Array]]
 
 
 class AbstractScheme(eqx.Module):
-    """One step of length `h` of dx/dt = f(c, x), where c is the fraction of the step."""
+    """One step of length `h` of dx/dt = f(c, x), c being the fraction of the step."""
 
     @abc.abstractmethod
     def init(self, state: PyTree[Array]) -> PyTree[Array]:
@@ -70,7 +70,7 @@ class RungeKutta(AbstractScheme):
 euler = RungeKutta(a=((),), b=(1.0,), order=1)
 
 ssprk3 = RungeKutta(a=((), (1.0,), (1 / 4, 1 / 4)), b=(1 / 6, 1 / 6, 2 / 3), order=3)
-"""Strong-stability preserving: Shu & Osher (1988, J. Comput. Phys. 77, 439), eq. 2.18."""
+"""Strong-stability preserving: Shu & Osher (1988, J. Comput. Phys. 77, 439), 2.18."""
 
 rk4 = RungeKutta(
     a=((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)),
@@ -94,7 +94,7 @@ dormand_prince5 = RungeKutta(
 
 
 class AdamsBashforth3(AbstractScheme):
-    """x' = x + h (23 f₀ - 16 f₁ + 5 f₂) / 12, with the past tendencies f₁, f₂ in memory.
+    """x' = x + h (23 f₀ - 16 f₁ + 5 f₂) / 12, the past tendencies f₁, f₂ in memory.
 
     One evaluation a step. The first two steps are Euler's and the second-order
     scheme's, so a start costs an error of order h², once.

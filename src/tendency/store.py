@@ -94,12 +94,20 @@ def load(
     known = {_name(c): c for c in classes}
     try:
         model = _rebuilt(header["model"], tensors, known, str(path))
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        return model, dict(header["metadata"])
+    except InputError:
+        raise
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise InputError(
             f"the header of {path} does not describe a whole model ({error!r}): the "
             "file is damaged; get or write it anew"
         ) from error
-    return model, header["metadata"]
 
 
 def _described(node: Any, place: str, tensors: dict[str, np.ndarray]) -> Any:

@@ -56,8 +56,8 @@ class Windows(eqx.Module):
         A window whose weights are all zero is left out.
 
         Raises:
-            InputError: too few times; NaN in the states where no weight is zero;
-                arrays of different lengths.
+            InputError: too few times; NaN in the states where no weight is zero, or
+                in the forcing; a negative weight; arrays of different lengths.
         """
         sizes = {np.shape(a)[0] for a in jax.tree.leaves((states, forcing, weights))}
         if len(sizes) != 1:
@@ -90,6 +90,8 @@ class Windows(eqx.Module):
                 f"window needs {length}: give a longer series, or a shorter history "
                 "or horizon"
             )
+        _check_forcing(forcing)
+        _check_weights(weights)
         states, weights = _filled(states, weights)
         if weights is not None:
             seen = np.zeros(size, bool)
@@ -129,8 +131,29 @@ class Windows(eqx.Module):
         return jax.vmap(self.take)(jnp.arange(len(self)))
 
 
+def _check_forcing(forcing: PyTree) -> None:
+    for leaf in jax.tree.leaves(forcing):
+        bad = ~np.isfinite(np.asarray(leaf))
+        if bad.any():
+            raise InputError(
+                f"the forcing holds {bad.sum()} NaN or infinite values, the first at "
+                f"time index {np.argwhere(bad)[0][0]}: fill them, weights serve the "
+                "states alone"
+            )
+
+
+def _check_weights(weights: PyTree) -> None:
+    for leaf in jax.tree.leaves(weights):
+        bad = ~(np.isfinite(np.asarray(leaf)) & (np.asarray(leaf) >= 0))
+        if bad.any():
+            raise InputError(
+                f"{bad.sum()} weights are negative or not finite, the first at time "
+                f"index {np.argwhere(bad)[0][0]}: give zero where a value is missing"
+            )
+
+
 def _filled(states: PyTree, weights: PyTree) -> tuple[PyTree, PyTree]:
-    """States whose missing values are the mean over time, so that no NaN is computed."""
+    """States whose missing values are the mean over time: no NaN is computed with."""
     if weights is None:
         for leaf in jax.tree.leaves(states):
             bad = ~np.isfinite(np.asarray(leaf))

@@ -17,7 +17,7 @@ from tendency.cell import AbstractCell, Carry, Constant, Tendency
 
 
 class Sum(eqx.Module):
-    """The sum of several tendencies of one state, for instance physics and a closure."""
+    """The sum of several tendencies of one state, say physics and a closure."""
 
     terms: tuple[Tendency, ...]
 

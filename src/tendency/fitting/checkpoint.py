@@ -35,9 +35,9 @@ def fingerprint(*parts: PyTree) -> str:
 
 
 def _pieces(leaf: Any, depth: int) -> Iterator[bytes]:
-    if eqx.is_array(leaf) or isinstance(leaf, np.ndarray | np.generic):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    if isinstance(leaf, jax.Array | np.ndarray | np.generic):
         value = np.asarray(leaf, order="C")
         yield f"{value.shape}{value.dtype}".encode() + value.tobytes()
     elif isinstance(leaf, bool | int | float | complex | str | None):
@@ -72,7 +72,7 @@ class Checkpoints:
                 left_by_a_kill.unlink()
 
     def save(self, progress: PyTree) -> None:
-        """Replace the checkpoint; a kill at any moment leaves the old or the new one."""
+        """Replace the checkpoint; a kill leaves the old or the new one, whole."""
         leaves = jax.tree.leaves(progress)
         tensors = {str(i): np.asarray(leaf) for i, leaf in enumerate(leaves)}
         header = {"format": _FORMAT, "fingerprint": self._fingerprint}

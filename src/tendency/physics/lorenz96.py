@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, PyTree
 
 
 class Lorenz96(eqx.Module):
-    """Waves around a latitude circle: Lorenz (1996, ECMWF Seminar on Predictability), 1.
+    """Waves around a latitude circle: Lorenz (1996, ECMWF Seminar on Predictability).
 
     dxᵢ/dt = (xᵢ₊₁ - xᵢ₋₂) xᵢ₋₁ - xᵢ + F, periodic in i, without units; a unit of time
     stands for five days. With F = 8 and 40 variables the flow is chaotic. A forcing
