@@ -2,16 +2,20 @@
 
 Python blocks of a page are run in their order, in one namespace and an empty folder. A
 block is left out only after an HTML comment that says why: `<!-- not run: reason -->`.
-Command lines are read by the program's own parser, and targets of make are looked up.
+Command lines are read by the program's own parser, a TOML block is checked as a job,
+and targets of make are looked up.
 """
 
 import re
 import shlex
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+
+from tendency.jobs.config import parse_job
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if page.exists()]
@@ -83,6 +87,12 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
 def test_commands_are_understood(place, command):
     cli = pytest.importorskip("tendency.cli", exc_type=ModuleNotFoundError)
     cli.app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml")], ids=relative)
+def test_configurations_are_valid(page):
+    for block in blocks(page, "toml"):
+        parse_job(tomllib.loads(block.text), source=f"{relative(page)}:{block.line}")
 
 
 def test_make_targets_exist():
