@@ -40,7 +40,7 @@ clean:
 	$(BIN)/pip install --quiet --editable '.[dev,docs]'
 	touch $@
 
-$(PEERS)/.installed: pyproject.toml
+$(PEERS)/.installed: pyproject.toml | .venv/.core
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"], sep="\n")' > $(PEERS)/requirements.txt
 	$(PEERS)/bin/pip install --quiet --requirement $(PEERS)/requirements.txt
