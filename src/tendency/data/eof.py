@@ -4,7 +4,6 @@ Lorenz (1956), Empirical orthogonal functions and statistical weather prediction
 """
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float
 
 from tendency.errors import InputError
@@ -65,5 +64,5 @@ def eofs(
 
 
 def _descending(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    values, vectors = scipy.linalg.eigh(gram)
+    values, vectors = np.linalg.eigh(gram)
     return values[::-1], vectors[:, ::-1]

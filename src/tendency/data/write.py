@@ -1,0 +1,95 @@
+"""Floor 4: results on disk, whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import xarray as xr
+
+from tendency.errors import InputError
+
+
+def write_dataset(
+    dataset: xr.Dataset,
+    path: str | Path,
+    format: Literal["netcdf", "zarr"] = "netcdf",
+) -> None:
+    """Write a Dataset to NetCDF or Zarr; what was at `path` is replaced at the end.
+
+    It is written under another name in the same folder and then renamed, so that a
+    kill or a full disk leaves nothing half done.
+
+    Raises:
+        InputError: the folder is missing or not writable, or the disk is full.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        target = temporary / path.name
+        if format == "zarr":
+            encoding = _encoding(dataset, {})
+            dataset.to_zarr(
+                target, encoding=encoding, zarr_format=3, consolidated=False
+            )
+        else:
+            encoding = _encoding(dataset, {"zlib": True, "complevel": 1})
+            dataset.to_netcdf(target, engine="netcdf4", encoding=encoding)
+        _replace(target, path)
+    except (OSError, RuntimeError) as error:  # NetCDF calls a full disk an HDF error
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise InputError(
+            f"{path} could not be written ({reason}): give a folder that exists, is "
+            f"writable and has {dataset.nbytes / 1e6:.0f} MB to spare"
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_out(out: str | Path) -> Path:
+    """A folder for results that can be made, or is there and empty; makes nothing.
+
+    Raises:
+        InputError: it is not empty, not a folder, or not writable.
+    """
+    out = Path(out)
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(
+            f"the output folder {out} is not empty ({len(list(out.iterdir()))} "
+            "entries), a new or empty one was expected: choose another `out`, or "
+            "remove it"
+        )
+    parent = out
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise InputError(
+            f"the output folder {out} cannot be made, as {parent} is a file: choose "
+            "another `out`"
+        )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(
+            f"the output folder {out} cannot be written, as {parent} is not writable: "
+            "choose another `out`, or change its permissions"
+        )
+    return out
+
+
+def _encoding(dataset: xr.Dataset, options: dict) -> dict:
+    """No fill value on coordinates, which CF forbids; `options` for what is large."""
+    encoding = {name: {"_FillValue": None} for name in dataset.coords}
+    for name, array in dataset.coords.items():
+        if array.dtype.kind in "MOUS":
+            encoding.pop(name)
+    large = {n: options for n, a in dataset.data_vars.items() if a.size > 4096}
+    return {**encoding, **large}
+
+
+def _replace(new: Path, path: Path) -> None:
+    if path.is_dir():  # a folder cannot replace one that is not empty
+        old = new.with_name(f"{new.name}.old")
+        os.rename(path, old)
+    os.replace(new, path)
