@@ -7,7 +7,7 @@ PEERS := benchmarks/.peers
 .PHONY: run test lint docs bench clean
 
 run: .venv/.core
-	$(BIN)/tendency run lorenz63 --out $(OUT)
+	$(BIN)/tendency run lorenz63 --out $(OUT) --overwrite
 
 test: .venv/.dev
 	$(BIN)/pytest -n auto --maxprocesses 4 --cov

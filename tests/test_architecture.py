@@ -93,9 +93,9 @@ def test_public_names_are_what_a_type_checker_sees():
     source = ROOT / "src" / "tendency" / "__init__.py"
     (checked,) = (node for node in tree_of(source).body if isinstance(node, ast.If))
     seen = {
-        alias.asname: node.module
+        alias.name: node.module
         for node in checked.body
-        if isinstance(node, ast.ImportFrom)
+        if isinstance(node, ast.ImportFrom) and node.module
         for alias in node.names
     }
     assert set(tendency.__all__) == set(seen) | {"__version__"} == set(dir(tendency))
