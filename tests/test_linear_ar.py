@@ -36,6 +36,7 @@ def test_the_coefficients_of_a_noise_free_process_are_recovered():
     model = linear_ar(Windows.of(x, 3, segments=segments), dt=1.0)
     np.testing.assert_allclose(model.coefficients, A, atol=1e-12)
     np.testing.assert_allclose(model.intercept, C, atol=1e-12)
+    assert model.noise is not None
     np.testing.assert_allclose(model.noise.value, 0, atol=1e-7)
     assert model.spin_up_steps == 1
 
@@ -126,6 +127,7 @@ def test_a_component_that_never_varies_gets_no_weight():
 def test_noise_has_the_covariance_of_the_residuals():
     x, segments = joined(noise=0.5, count=5, size=1000)
     model = linear_ar(Windows.of(x, 3, segments=segments), dt=1.0)
+    assert model.noise is not None
     root = model.noise.value
     np.testing.assert_allclose(root @ root.T, 0.25 * np.eye(3), atol=0.02)
     carry = model.init(x[7])

@@ -286,6 +286,7 @@ def test_an_ensemble_keeps_the_true_terms(noisy, key):
         key=key,
     )
     np.testing.assert_array_equal(found.active.value, LORENZ != 0)
+    assert found.inclusion is not None
     assert (found.inclusion.value[LORENZ != 0] == 1).all()
     np.testing.assert_allclose(found.coefficients, LORENZ, atol=0.05)
 
