@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from tendency.data.arrays import array_from_dict, array_to_dict
 from tendency.data.clock import Clock
@@ -87,6 +87,23 @@ class Layout:
                     wide = held.broadcast_like(frame).transpose(*space).values
                     found[self.parts[v.name]] = wide[v.valid]
         return found
+
+    def grid(self) -> tuple[tuple[int, int, int], Int[np.ndarray, " state"]]:
+        """Variables, rows and columns, and where in them each component lies.
+
+        Raises:
+            InputError: the variables do not all lie on one grid of two dimensions.
+        """
+        shapes = {v.valid.shape for v in self.variables}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 2:
+            sizes = ", ".join(f"{v.name} {v.valid.shape}" for v in self.variables)
+            raise InputError(
+                f"the variables lie on {sizes}, one grid of two dimensions was "
+                "expected: choose variables of one grid, or another kind of model"
+            )
+        ((rows, columns),) = shapes
+        valid = np.stack([v.valid for v in self.variables])
+        return (len(self.variables), rows, columns), np.flatnonzero(valid)
 
     def pack(self, dataset: xr.Dataset) -> Float[np.ndarray, "time state"]:
         """The states of `dataset`, whose dimensions may come in any order.

@@ -49,35 +49,6 @@ def write_dataset(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_out(out: str | Path) -> Path:
-    """A folder for results that can be made, or is there and empty; makes nothing.
-
-    Raises:
-        InputError: it is not empty, not a folder, or not writable.
-    """
-    out = Path(out)
-    if out.is_dir() and any(out.iterdir()):
-        raise InputError(
-            f"the output folder {out} is not empty ({len(list(out.iterdir()))} "
-            "entries), a new or empty one was expected: choose another `out`, or "
-            "remove it"
-        )
-    parent = out
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir():
-        raise InputError(
-            f"the output folder {out} cannot be made, as {parent} is a file: choose "
-            "another `out`"
-        )
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(
-            f"the output folder {out} cannot be written, as {parent} is not writable: "
-            "choose another `out`, or change its permissions"
-        )
-    return out
-
-
 def _encoding(dataset: xr.Dataset, options: dict) -> dict:
     """No fill value on coordinates, which CF forbids; `options` for what is large."""
     encoding = {name: {"_FillValue": None} for name in dataset.coords}

@@ -100,8 +100,12 @@ def load_material(job: Job) -> Material:
     return material
 
 
-def fit_preparation(job: Job, material: Material) -> Preparation:
+def fit_preparation(
+    job: Job, material: Material, *, reduced: bool = True
+) -> Preparation:
     """Fit the preparation that `[prepare]` describes to all that is learned from.
+
+    `reduced=False` leaves the EOFs out, for models that work on the grid.
 
     Raises:
         InputError: as `tendency.data.prepare.prepare`.
@@ -116,7 +120,7 @@ def fit_preparation(job: Job, material: Material) -> Preparation:
         harmonics=settings.harmonics,
         standardise=settings.standardise,
         area_weights=settings.area_weights,
-        eofs=settings.eofs,
+        eofs=settings.eofs if reduced else None,
     )
 
 

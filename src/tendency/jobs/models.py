@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-Natural = Annotated[int, Field(ge=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
@@ -93,12 +92,22 @@ class EncoderDecoder(_Descended):
 
 
 class TemporalCNN(_Descended):
-    """Causal convolutions over the last `history` states."""
+    """Causal dilated convolutions over the last states."""
 
     kind: Literal["temporal_cnn"]
     width: PositiveInt = 32
     depth: PositiveInt = 3
     kernel: PositiveInt = 3
+
+
+class Convolutional(_Descended):
+    """Convolutions of the last `lags` fields, on the grid itself, without EOFs."""
+
+    kind: Literal["convolutional"]
+    width: PositiveInt = 16
+    depth: PositiveInt = 2
+    kernel: Literal[1, 3, 5, 7, 9] = 5
+    lags: PositiveInt = 1
 
 
 Model = Annotated[
@@ -109,7 +118,24 @@ Model = Annotated[
     | Bilinear
     | Recurrent
     | EncoderDecoder
-    | TemporalCNN,
+    | TemporalCNN
+    | Convolutional,
     Field(discriminator="kind"),
 ]
 BASELINES = ("climatology", "persistence", "damped_persistence")
+
+
+def past_steps(model: Model) -> int:
+    """The steps of history that a forecast needs before its first state."""
+    if isinstance(model, TemporalCNN):
+        return (model.kernel - 1) * (2**model.depth - 1)
+    if isinstance(model, Recurrent | EncoderDecoder):
+        return model.history
+    return getattr(model, "lags", 1) - 1
+
+
+def window_times(model: Model) -> int:
+    """The times of one training sample."""
+    if isinstance(model, SparseRegression):
+        return 5  # of its finite differences
+    return past_steps(model) + 1 + getattr(model, "horizon", 1)
