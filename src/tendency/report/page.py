@@ -127,8 +127,8 @@ def write_page(page: Page, path: Path) -> Path:
 
 def provenance_section(provenance: Provenance) -> Section:
     """The last section of every page: the command that makes it again."""
-    text = "This page was made by one command; the same versions and seed repeat it."
-    return Section("How to reproduce it", text, (Code(provenance.command, "shell"),))
+    command = Code(provenance.command, "shell", "The command that made this page:")
+    return Section("How to reproduce it", "", (command,))
 
 
 def _facts(provenance: Provenance) -> str:

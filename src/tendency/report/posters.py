@@ -36,6 +36,7 @@ def poster(
     colours = load_theme()
     wide = {} if "facet" in spec else {"width": width}
     config = coloured(colours["config"], colours[theme])
+    config["padding"] = 16
     drawn = coloured({**spec, **wide}, colours[theme])
     if path.suffix == ".svg":
         path.write_text(vl_convert.vegalite_to_svg(drawn, config=config), "utf-8")
