@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from tendency.errors import InputError
 
-_NARROW = 4  # a matrix so many times longer than wide goes through its Gram matrix
+_NARROW = 2  # a matrix so many times longer than wide goes through its Gram matrix
 
 
 def eofs(
