@@ -7,11 +7,12 @@ them that most learned models hold, `Ramp` a forcing that varies within a step.
 
 import abc
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 
@@ -37,8 +38,17 @@ class AbstractCell(eqx.Module):
     that is stochastic draws from `key`, and takes its mean step when `key` is `None`.
     """
 
-    dt: eqx.AbstractVar[float]  # [time unit of the model]
-    spin_up_steps: eqx.AbstractVar[int]  # steps of history the memory needs
+    if TYPE_CHECKING:  # a checker takes an `AbstractVar` for an argument of `__init__`
+
+        @property
+        def dt(self) -> float: ...
+
+        @property
+        def spin_up_steps(self) -> int: ...
+
+    else:
+        dt: eqx.AbstractVar[float]  # [time unit of the model]
+        spin_up_steps: eqx.AbstractVar[int]  # steps of history the memory needs
 
     @abc.abstractmethod
     def init(self, state: PyTree[Array]) -> Carry:
@@ -71,12 +81,15 @@ def is_constant(node: Any) -> bool:
 
 
 def trainable(module: PyTree) -> PyTree[bool]:
-    """The filter of what may be learned: inexact arrays outside any `Constant`."""
-    return jax.tree.map(
-        lambda leaf: not is_constant(leaf) and eqx.is_inexact_array(leaf),
-        module,
-        is_leaf=is_constant,
-    )
+    """The filter of what may be learned: inexact arrays outside any `Constant`.
+
+    NumPy arrays are data: a weight is an array of JAX.
+    """
+
+    def learnt(leaf: Any) -> bool:  # a `Constant` is no array
+        return isinstance(leaf, jax.Array) and eqx.is_inexact_array(leaf)
+
+    return jax.tree.map(learnt, module, is_leaf=is_constant)
 
 
 class Standardisation(eqx.Module):
@@ -97,11 +110,15 @@ class Standardisation(eqx.Module):
 
         A component that is never seen has mean zero.
         """
-        samples = jnp.asarray(samples)
-        lowest, highest = jnp.nanmin(samples, axis=0), jnp.nanmax(samples, axis=0)
+        x = np.asarray(samples)
+        seen = ~np.isnan(x)
+        count = np.maximum(seen.sum(0), 1)
+        mean = np.where(seen, x, 0).sum(0, dtype=np.float64) / count
+        square = np.where(seen, (x - mean) ** 2, 0).sum(0, dtype=np.float64)
         # The mean of equal numbers is rounded, so that their std is seldom zero.
-        std = jnp.where(highest > lowest, jnp.nanstd(samples, axis=0), 0)
-        return cls(jnp.nan_to_num(jnp.nanmean(samples, axis=0)), std)
+        varies = np.where(seen, x, -np.inf).max(0) > np.where(seen, x, np.inf).min(0)
+        std = np.where(varies, np.sqrt(square / count), 0)
+        return cls(jnp.asarray(mean, x.dtype), jnp.asarray(std, x.dtype))
 
     @classmethod
     def identity(cls, size: int) -> Self:

@@ -117,8 +117,9 @@ def advance(fixed: tuple[Plan, Any, Array], progress: Progress) -> Progress:
         index = jax.lax.dynamic_slice_in_dim(order, within * plan.batch, plan.batch)
         key = jax.random.fold_in(jax.random.fold_in(plan.key, 1), now.step)
         value, slope = jax.value_and_grad(plan.loss)(now.free, index, key, loss)
-        change, moments = plan.optimiser.update(slope, now.moments, now.free)  # pyright: ignore
-        free = optax.apply_updates(now.free, change)  # pyright: ignore
+        with jax.numpy_dtype_promotion("standard"):  # Optax cannot do with less
+            change, moments = plan.optimiser.update(slope, now.moments, now.free)  # pyright: ignore
+            free = optax.apply_updates(now.free, change)  # pyright: ignore
         good = jnp.isfinite(value) & _all_finite(free)
         keep = lambda new, old: jnp.where(good, new, old)  # noqa: E731
         free, moments = jax.tree.map(keep, (free, moments), (now.free, now.moments))
