@@ -22,7 +22,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
-from beartype import beartype  # noqa: E402
+from beartype import BeartypeConf, beartype  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,13 +36,15 @@ _worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax" / _worker))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
+AS_PYTHON_COUNTS = BeartypeConf(is_pep484_tower=True)  # an int is a float
+
 
 def checked(function: Callable) -> Callable:
     """`beartype`, which cannot resolve `Self` outside the class and must not see it."""
     hints = getattr(function, "__annotations__", {})
     if Self in hints.values():
         function.__annotations__ = {k: v for k, v in hints.items() if v is not Self}
-    return beartype(function)
+    return beartype(function, conf=AS_PYTHON_COUNTS)
 
 
 install_import_hook("tendency", "conftest.checked")

@@ -1,9 +1,10 @@
 """What the README and the documentation show is what the program does.
 
-Python blocks of a page are run in their order, in one namespace and an empty folder. A
-block is left out only after an HTML comment that says why: `<!-- not run: reason -->`.
-Command lines are read by the program's own parser, a TOML block is checked as a job,
-and targets of make are looked up.
+Python blocks of a page are run in their order, in one namespace and an empty folder, as
+a reader would: without the strict promotion of the other tests. A block is left out
+only after an HTML comment that says why: `<!-- not run: reason -->`. Command lines are
+read by the program's own parser, a TOML block is checked as a job, and targets of make
+are looked up.
 """
 
 import re
@@ -12,6 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 import pytest
 from conftest import ROOT
 
@@ -74,10 +76,11 @@ def relative(page: Path) -> str:
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__page__"}
-    for block in blocks(page, "python"):
-        if block.reason is None:
-            padding = "\n" * (block.line - 1)  # so that a traceback points to the page
-            exec(compile(padding + block.text, str(page), "exec"), namespace)
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        for block in blocks(page, "python"):
+            if block.reason is None:
+                padding = "\n" * (block.line - 1)  # a traceback points to the page
+                exec(compile(padding + block.text, str(page), "exec"), namespace)
 
 
 @pytest.mark.parametrize(
