@@ -641,7 +641,10 @@ def test_a_browser_draws_the_page_and_follows_the_reader(written, tmp_path, widt
     assert "10⁻⁶" in found["text"]
     assert "Bi-NN" in found["text"]
     assert found["light"] != found["dark"]
-    assert "lead time [h]" in found["tip"]
+    assert found["tip"].split("\n") == [
+        *("model", "persistence", "whose", "ours"),
+        *("lead time [h]", "8", "RMSE [m s⁻¹]", "8.00"),
+    ]
     assert found["before"] == ["1", "1", "1"]
     assert found["after"] == ["1", "0.12", "0.12"]
     assert found["label"] == "day 2"

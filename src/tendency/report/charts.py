@@ -21,6 +21,7 @@ from tendency.report.encodings import (
     known,
     legend_click,
     log_axis,
+    shown,
     single_view,
     titled,
 )
@@ -76,12 +77,12 @@ def skill_chart(
         "title": with_units(metric, units),
         **(log_axis(min(values), max(values)) if log else {"scale": {"zero": False}}),
     }
-    tooltip = [
-        {"field": "model", "type": "nominal", "title": "model"},
-        {"field": "kind", "type": "nominal", "title": "whose"},
-        {**titled("lead", x["title"]), "format": ".4~g"},
-        {**titled("value", y["title"]), "format": ".3g"},
-    ]
+    tooltip = {
+        "model": shown("model"),
+        "whose": shown("kind"),
+        x["title"]: shown("lead", ".4~g"),
+        y["title"]: shown("value", ".3g"),
+    }
     encoding = {"x": x, "y": y, **by_name("model", models, baselines)}
     ours = {"filter": "datum.kind == 'ours'"}
     layers: list[dict[str, Any]] = [
@@ -226,20 +227,20 @@ def series_chart(
         if dated
         else {"zero": False, "nice": False},
     }
-    y = titled("value", with_units(label, units)) | {"scale": {"zero": False}}
+    title = with_units(label, units)
+    y = titled("value", title) | {"scale": {"zero": False}}
     encoding = {
         "x": x,
         "y": y,
         "order": {"value": None},
         **by_name("name", list(series), (), reference),
     }
-    tooltip = [
-        {"field": "name", "type": "nominal", "title": "series"},
-        {"field": "t", "type": "temporal", "title": "time", "format": "%d %b %Y %H:%M"}
-        if dated
-        else {**titled("t", time_title), "format": ".6~g"},
-        {**y, "format": ".4g"},
-    ]
+    at = shown("t", "%d %b %Y %H:%M", date=True) if dated else shown("t", ".6~g")
+    tooltip = {
+        "series": shown("name"),
+        time_title: at,
+        y["title"]: shown("value", ".4g"),
+    }
     layers = [
         {
             "mark": {"type": "line", "strokeWidth": 1.6},
@@ -294,25 +295,29 @@ def histogram_chart(
     y = titled("value", "density") | (
         log_axis(min(positive), max(positive)) if log else {}
     )
-    x = titled("low", with_units(label, units)) | {"axis": FEW_TICKS}
+    title = with_units(label, units)
+    x = titled("low", title) | {"axis": FEW_TICKS}
     return single_view(
         {"values": rows},
         {
             "encoding": {
                 "x": x | {"scale": {"zero": False, "nice": False}},
                 "y": y,
-                "tooltip": [
-                    {"field": "name", "type": "nominal", "title": "sample"},
-                    {**x, "format": ".4g"},
-                    {**titled("value", "density"), "format": ".3g"},
-                ],
                 **by_name("name", list(samples), (), reference),
             },
             "layer": [
                 {
                     "mark": {"type": "line", "interpolate": "step-after"},
                     "params": [legend_click("name")],
-                }
+                },
+                *hover_layers(
+                    {
+                        "sample": shown("name"),
+                        title: shown("low", ".4g"),
+                        "density": shown("value", ".3g"),
+                    },
+                    len(rows),
+                ),
             ],
         },
     )

@@ -1,5 +1,6 @@
 """Floor 5, report: the pieces of Vega-Lite that the charts share."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -76,29 +77,37 @@ def legend_click(field: str) -> dict[str, Any]:
     }
 
 
-def hover_layers(tooltip: Sequence[Mapping[str, Any]], points: int) -> list[Any]:
+def shown(field: str, form: str = "", *, date: bool = False) -> str:
+    """The expression of what a tooltip says of `field`, in the D3 format `form`."""
+    # The nearest point is found through a cell around it, which holds it as its datum.
+    value = f"(datum.datum || datum)['{field}']"
+    if not form:
+        return value
+    return f"{'utcFormat' if date else 'format'}({value}, '{form}')"
+
+
+def hover_layers(tooltip: Mapping[str, str], points: int) -> list[Any]:
     """A layer that marks and names the point nearest to the pointer.
 
-    There is none beyond a number of points that would make the page sluggish.
+    `tooltip` holds titles and what `shown` says beside them. There is no such layer
+    beyond a number of points that would make the page sluggish.
     """
     if points > _HOVERED:
         return []
-    shown = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
+    entries = ", ".join(f"{json.dumps(key)}: {value}" for key, value in tooltip.items())
+    visible = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
     select = {
         "type": "point",
         "nearest": True,
         "on": "pointerover",
         "clear": "pointerout",
     }
+    mark = {"type": "point", "size": 70, "tooltip": {"expr": f"{{{entries}}}"}}
     return [
         {
-            "mark": {"type": "point", "size": 70},
+            "mark": mark,
             "params": [{"name": "near", "select": select}],
-            "encoding": {
-                "strokeDash": None,
-                "opacity": shown,
-                "tooltip": list(tooltip),
-            },
+            "encoding": {"strokeDash": None, "opacity": visible},
         }
     ]
 
