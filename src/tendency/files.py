@@ -130,3 +130,28 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def prepare_folder(folder: str | Path, *, overwrite: bool = False) -> None:
+    """Make a folder for results, before any work is done.
+
+    Raises:
+        InputError: it is a file, it is not empty and `overwrite` is not asked for, or
+            it cannot be made or written to.
+    """
+    folder = Path(folder)
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file, a folder was expected: name another")
+        if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+            raise InputError(
+                f"the folder {folder} is not empty, an empty or new one was expected: "
+                "name another with --out, or allow --overwrite"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"the folder {folder} cannot be written to ({error.strerror}): name another"
+        ) from error

@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 from tendency.errors import InputError
+from tendency.fitting.levenberg_marquardt import levenberg_marquardt
 from tendency.fitting.problem import (
     AbstractMethod,
     Diverged,
@@ -17,33 +18,42 @@ from tendency.fitting.problem import (
     Problem,
     Run,
 )
-from tendency.fitting.shooting import shoot
+from tendency.windows import Windows
 
 
 class LeastSquares(AbstractMethod):
     """Bring down the sum of squared residuals of all windows together.
 
-    With weights alone, any Optimistix least-squares solver does it; its Jacobian is
-    dense, so the number of weights should stay in the hundreds. With free initial
-    states the normal equations have the shape of an arrow (each window's state meets
-    only itself and the weights), and Levenberg-Marquardt eliminates the states window
-    by window (`shoot`): the cost is linear in the number of windows.
+    By default with Levenberg-Marquardt on normal equations that are summed window by
+    window, which takes free initial states too; or, for weights alone, with any
+    `solver` of Optimistix (`optimistix.GaussNewton(rtol, atol)`, say), whose Jacobian
+    of all residuals is stored. Either way the number of weights should stay in the
+    hundreds.
+
+    Arguments:
+        max_steps: iterations at most.
+        tolerance: stop where an iteration lowers the cost by less than this part of it.
 
     Raises:
-        InputError: the loss has no `residuals` (only a `RolloutLoss` has).
-        Diverged: the residuals are not finite at the start.
+        InputError: the loss has no `residuals` (a `RolloutLoss` has); a `solver` and
+            free initial states together.
+        Diverged: the residuals are not finite at the first weights.
     """
 
-    solver: optx.AbstractLeastSquaresSolver = optx.LevenbergMarquardt(
-        rtol=1e-10, atol=1e-10
-    )
+    solver: optx.AbstractLeastSquaresSolver | None = None
     max_steps: int = eqx.field(static=True, default=100)
+    tolerance: float = eqx.field(static=True, default=1e-10)
 
     def solve(self, problem: Problem, free: Free, run: Run) -> Fitted:
         if not hasattr(problem.loss, "residuals"):
             raise InputError(
                 f"least squares needs a loss with residuals and {problem.loss!r} has "
                 "none: use RolloutLoss, or fit by Descent"
+            )
+        if self.solver is not None and free.initial is not None:
+            raise InputError(
+                f"{type(self.solver).__name__} was asked to fit free initial states, "
+                "which only the default solver does: leave the solver out"
             )
         cost = _cost(problem, free)
         if not jnp.isfinite(cost):
@@ -53,57 +63,56 @@ class LeastSquares(AbstractMethod):
                 "weights, or shorten the horizon",
                 fitted,
             )
-        if free.initial is None:
-            new, steps = _solve_weights(self, problem, free)
+        if self.solver is None:
+            new, steps = levenberg_marquardt(
+                problem, free, self.max_steps, self.tolerance
+            )
         else:
-            new, steps = shoot(problem, free, self.max_steps)
+            new, steps = _by_optimistix(self.solver, self.max_steps, problem, free)
         history = {"train_loss": np.asarray([cost, _cost(problem, new)])}
         if problem.validation is not None:
             history["validation_loss"] = np.asarray(
-                [_validation(problem, f) for f in (free, new)]
+                [_validation(problem, problem.validation, f) for f in (free, new)]
             )
         if run.report is not None:
             run.report({"epoch": int(steps), "train_loss": history["train_loss"][-1]})
         return Fitted(problem.cell(new), history, int(steps), new.initial)
 
 
-def window_residuals(problem: Problem, free: Free, index: Array) -> Float[Array, " r"]:
-    """The residuals of one window, flat."""
-    sample = problem.sample(free, index)
-    return ravel_pytree(problem.loss.residuals(problem.cell(free), sample))[0]
-
-
 @eqx.filter_jit
-def _solve_weights(
-    method: LeastSquares, problem: Problem, free: Free
+def _by_optimistix(
+    solver: optx.AbstractLeastSquaresSolver,
+    max_steps: int,
+    problem: Problem,
+    free: Free,
 ) -> tuple[Free, Array]:
-    index = jnp.arange(len(problem.windows))
-
     def residuals(weights: PyTree[Array], problem: Problem) -> Array:
-        return jax.vmap(lambda i: window_residuals(problem, Free(weights), i))(index)
+        return _residuals(problem, Free(weights))
 
     solution = optx.least_squares(
-        residuals,
-        method.solver,
-        free.weights,
-        args=problem,
-        max_steps=method.max_steps,
-        throw=False,
+        residuals, solver, free.weights, problem, max_steps=max_steps, throw=False
     )
     return Free(solution.value), solution.stats["num_steps"]
 
 
+def _residuals(problem: Problem, free: Free) -> Float[Array, "window residual"]:
+    """The residuals of every window."""
+
+    def one(index):
+        sample = problem.sample(free, index)
+        return ravel_pytree(problem.loss.residuals(problem.cell(free), sample))[0]
+
+    index = jnp.arange(len(problem.windows))
+    return jax.lax.map(one, index, batch_size=min(len(problem.windows), 1024))
+
+
 @eqx.filter_jit
 def _cost(problem: Problem, free: Free) -> Float[Array, ""]:
-    index = jnp.arange(len(problem.windows))
-    each = jax.vmap(lambda i: window_residuals(problem, free, i))(index)
-    return jnp.mean(each**2)
+    return jnp.mean(_residuals(problem, free) ** 2)
 
 
 @eqx.filter_jit
-def _validation(problem: Problem, free: Free) -> Float[Array, ""]:
-    windows, cell = problem.validation, problem.cell(free)
-    each = jax.vmap(lambda i: problem.loss(cell, windows.take(i)))(  # pyright: ignore
-        jnp.arange(len(windows))  # pyright: ignore
-    )
-    return jnp.mean(each)
+def _validation(problem: Problem, windows: Windows, free: Free) -> Float[Array, ""]:
+    cell = problem.cell(free)
+    index = jnp.arange(len(windows))
+    return jax.vmap(lambda i: problem.loss(cell, windows.take(i)))(index).mean()

@@ -71,8 +71,8 @@ def _evaluate(cell: AbstractCell, truth: Truth, lyapunov_steps: int):
         carries = jax.vmap(lambda h: spin_up(cell, h))(
             truth.long_histories[:_LYAPUNOV_STARTS]
         )
-        each = jax.vmap(
-            lambda c: lyapunov_exponent(cell, c, lyapunov_steps, _DISCARD)
-        )(carries)
+        each = jax.vmap(lambda c: lyapunov_exponent(cell, c, lyapunov_steps, _DISCARD))(
+            carries
+        )
         exponent = each.mean()
     return rmse, vpt, exponent, climate, long[0]

@@ -28,7 +28,7 @@ class Size(eqx.Module):
     long_steps: int = 2_500
     lyapunov_steps: int = 20_000
     windows: int = 12_000  # of the course's comparison
-    epochs: int = 100  # of the recurrent networks, in percent
+    epochs: int = 100  # of fits by descent [percent]
     small: bool = False
 
 

@@ -1,0 +1,171 @@
+"""Levenberg-Marquardt on weights, and on one initial state a window if they are free.
+
+For the weights θ and the states s_w, the Gauss-Newton matrix is an arrow,
+
+    [ H      C_1  C_2 ...]
+    [ C_1ᵀ   D_1         ]      H = Σ A_wᵀA_w, C_w = A_wᵀB_w, D_w = B_wᵀB_w,
+    [ C_2ᵀ        D_2    ]
+
+with A_w, B_w the Jacobians of the window's residuals. Eliminating the states leaves the
+Schur complement H - Σ C_w D_w⁻¹ C_wᵀ, of the size of θ: the cost is linear in the number
+of windows, and no Jacobian of all of them is ever stored. The damping is Marquardt's
+(1963, J. SIAM 11, 431): a multiple of the diagonal.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, PyTree
+
+from tendency.fitting.problem import Free, Problem
+
+_WINDOWS_AT_ONCE = 256  # bounds the memory of the Jacobians
+
+
+class _Normal(NamedTuple):
+    """The normal equations, block by block."""
+
+    h: Float[Array, "p p"]
+    g: Float[Array, " p"]
+    c: Float[Array, "window p m"]
+    d: Float[Array, "window m m"]
+    f: Float[Array, "window m"]
+    cost: Float[Array, ""]
+
+
+@eqx.filter_jit
+def levenberg_marquardt(
+    problem: Problem, free: Free, max_steps: int, tolerance: float
+) -> tuple[Free, Int[Array, ""]]:
+    """The weights (and initial states) of least misfit, and the iterations it took.
+
+    It stops when a step lowers the cost by less than `tolerance` of it.
+    """
+    theta, to_weights = ravel_pytree(free.weights)
+    count = len(problem.windows)
+    states, to_state = _flat_states(free.initial, count, theta.dtype)
+    size = min(count, _WINDOWS_AT_ONCE)
+    padding = -count % size
+    chunks = (count + padding) // size
+
+    def residuals(theta, state, index):
+        window = problem.windows.take(index)
+        if free.initial is not None:
+            window = eqx.tree_at(
+                lambda w: w.initial, window, to_state(state), is_leaf=_is_none
+            )
+        cell = problem.cell(Free(to_weights(theta)))
+        return ravel_pytree(problem.loss.residuals(cell, window))[0]
+
+    def blocks(theta, state, index, there):
+        r = there * residuals(theta, state, index)
+        if not state.size:  # forward mode over nothing would be refused
+            a = jax.jacfwd(residuals)(theta, state, index)
+            return r, there * a, jnp.zeros((r.size, 0), r.dtype)
+        a, b = jax.jacfwd(residuals, (0, 1))(theta, state, index)
+        return r, there * a, there * b
+
+    def in_chunks(states):
+        index = jnp.pad(jnp.arange(count), (0, padding))
+        there = jnp.pad(jnp.ones(count, theta.dtype), (0, padding))
+        padded = jnp.pad(states, ((0, padding), (0, 0)))
+        shaped = lambda x: x.reshape(chunks, size, *x.shape[1:])  # noqa: E731
+        return jax.tree.map(shaped, (padded, index, there))
+
+    def normal_equations(theta, states) -> _Normal:
+        def add(total, chunk):
+            r, a, b = jax.vmap(blocks, (None, 0, 0, 0))(theta, *chunk)
+            flat = a.reshape(-1, a.shape[-1])
+            h, g, cost = total
+            total = h + flat.T @ flat, g + flat.T @ r.ravel(), cost + jnp.sum(r**2)
+            product = lambda x, y: jnp.swapaxes(x, 1, 2) @ y  # noqa: E731
+            f = product(b, r[..., None])[..., 0]
+            return total, (product(a, b), product(b, b), f)
+
+        p = theta.size
+        nothing = jnp.zeros((p, p), theta.dtype), jnp.zeros_like(theta)
+        total = (*nothing, jnp.zeros((), theta.dtype))
+        (h, g, cost), own = jax.lax.scan(add, total, in_chunks(states))
+        c, d, f = (x.reshape(chunks * size, *x.shape[2:])[:count] for x in own)
+        return _Normal(h, g, c, d, f, cost)
+
+    def cost_of(theta, states):
+        def add(total, chunk):
+            state, index, there = chunk
+            each = jax.vmap(residuals, (None, 0, 0))(theta, state, index)
+            return total + jnp.sum((there[:, None] * each) ** 2), None
+
+        nothing = jnp.zeros((), theta.dtype)
+        return jax.lax.scan(add, nothing, in_chunks(states))[0]
+
+    def body(now):
+        theta, states, normal, damping, steps, _ = now
+        d_theta, d_states = _move(normal, damping)
+        new = theta + d_theta, states + d_states
+        cost = cost_of(*new)
+        better = cost < normal.cost  # false for NaN
+        kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, (theta, states))
+        decrease = (normal.cost - cost) / normal.cost
+        done = jnp.where(better, decrease < tolerance, damping > 1e12)
+        normal = jax.lax.cond(better, lambda: normal_equations(*kept), lambda: normal)
+        damping = jnp.where(better, damping / 5, damping * 4)
+        damping = jnp.maximum(damping, 1e-15)
+        return *kept, normal, damping, steps + 1, done | (normal.cost == 0)
+
+    normal = normal_equations(theta, states)
+    damping = jnp.asarray(1e-2, theta.dtype)
+    start = theta, states, normal, damping, jnp.zeros((), jnp.int32), jnp.asarray(False)
+    wanted = lambda now: ~now[-1] & (now[-2] < max_steps)  # noqa: E731
+    theta, states, *_, steps, _ = jax.lax.while_loop(wanted, body, start)
+    initial = None if free.initial is None else jax.vmap(to_state)(states)
+    return Free(to_weights(theta), initial), steps
+
+
+def _move(
+    normal: _Normal, damping: Array
+) -> tuple[Float[Array, " p"], Float[Array, "window m"]]:
+    """The damped Gauss-Newton step."""
+    h = normal.h + damping * jnp.diag(_positive(jnp.diag(normal.h)))
+    if not normal.f.size:
+        return -_solve(h, normal.g), normal.f
+    diagonal = _positive(jnp.diagonal(normal.d, axis1=1, axis2=2))
+    identity = jnp.eye(normal.d.shape[-1], dtype=h.dtype)[None]
+    d = normal.d + damping * diagonal[:, :, None] * identity
+    right = jnp.concatenate(
+        [jnp.swapaxes(normal.c, 1, 2), normal.f[:, :, None]], axis=-1
+    )
+    solved = jnp.linalg.solve(d, right)
+    d_ct, d_f = solved[..., :-1], solved[..., -1]
+    schur = h - jnp.einsum("wpm,wmq->pq", normal.c, d_ct)
+    d_theta = -_solve(schur, normal.g - jnp.einsum("wpm,wm->p", normal.c, d_f))
+    return d_theta, -(d_f + jnp.einsum("wmp,p->wm", d_ct, d_theta))
+
+
+def _solve(matrix: Float[Array, "p p"], right: Float[Array, " p"]) -> Array:
+    """A symmetric system, scaled to a unit diagonal first: weights differ in size."""
+    scale = jnp.sqrt(_positive(jnp.diag(matrix)))
+    scaled = matrix / (scale[:, None] * scale[None])
+    return jnp.linalg.solve(scaled, right / scale) / scale
+
+
+def _flat_states(
+    states: PyTree[Array], count: int, dtype: jnp.dtype
+) -> tuple[Float[Array, "window m"], Callable]:
+    if states is None:
+        return jnp.zeros((count, 0), dtype), lambda flat: None
+    _, to_state = ravel_pytree(jax.tree.map(lambda a: a[0], states))
+    return jax.vmap(lambda s: ravel_pytree(s)[0])(states), to_state
+
+
+def _positive(diagonal: Array) -> Array:
+    """A diagonal that damps even what the residuals do not see."""
+    floor = 1e-12 * jnp.max(diagonal) + jnp.finfo(diagonal.dtype).tiny
+    return diagonal + floor
+
+
+def _is_none(node) -> bool:
+    return node is None

@@ -1,0 +1,41 @@
+"""The two tables of Fablet, Ouala & Herzet (2018), ours beside theirs.
+
+Published errors are after h, 4h and 8h, as summarised in the lecture of 2022 from
+arXiv:1712.07003; "< 1e-6" is kept as 1e-6.
+"""
+
+from tendency.integrate import dormand_prince5
+from tendency.studies.lorenz63 import models as m
+from tendency.studies.lorenz63.models import Row
+
+LEADS = (1, 4, 8)  # steps of h
+_BELOW = 1e-6
+
+CLEAN = (
+    Row("Persistence", m.persistence),
+    Row("True equations, RK4", m.true_equations),
+    Row("Linear AR(5)", m.autoregression(5)),
+    Row("Sparse regression, differences of order 2", m.finite_differences(2)),
+    Row("Sparse regression, differences of order 4", m.finite_differences(4),
+        (_BELOW, 0.002, 0.006)),
+    Row("Sparse regression, weak form", m.weak_form),
+    Row("MLP, RK4", m.mlp(1), (_BELOW, 0.018, 0.044)),
+    Row("RNN", m.recurrent("rnn")),
+    Row("GRU", m.recurrent("gru")),
+    Row("LSTM", m.recurrent("lstm")),
+    Row("Bi-NN(4), RK4", m.bilinear(), (_BELOW, _BELOW, _BELOW)),
+    Row("Bi-NN, Dormand-Prince 5", m.bilinear(dormand_prince5)),
+    Row("Bi-NN, Dormand-Prince 5, 2 substeps", m.bilinear(dormand_prince5, 2)),
+)  # fmt: skip
+
+NOISY = (
+    Row("Linear AR(5)", m.autoregression(5)),
+    Row("Sparse regression, weak form, reweighted", m.reweighted_weak_form),
+    Row("MLP, RK4, roll-outs of 8", m.mlp_rollout),
+    Row("RNN", m.recurrent("rnn")),
+    Row("GRU", m.recurrent("gru")),
+    Row("LSTM", m.recurrent("lstm")),
+    Row("Bi-NN(4), one step", m.bilinear(), (_BELOW, 0.054, 0.14)),
+    Row("Bi-NN(4), roll-outs of 20", m.bilinear_rollout),
+    Row("Bi-NN(4), multiple shooting", m.bilinear_shooting),
+)
