@@ -64,24 +64,21 @@ def skill_chart(
         )
     models = list(dict.fromkeys(row["model"] for row in rows))
     values = [row["value"] for row in rows]
+    lead, title = with_units("lead time", lead_units), with_units(metric, units)
     x = {
-        "field": "lead",
-        "type": "quantitative",
-        "title": with_units("lead time", lead_units),
+        **titled("lead", lead),
         "axis": FEW_TICKS,
         "scale": {"zero": False, "nice": False, "padding": 8},
     }
     y = {
-        "field": "value",
-        "type": "quantitative",
-        "title": with_units(metric, units),
+        **titled("value", title),
         **(log_axis(min(values), max(values)) if log else {"scale": {"zero": False}}),
     }
     tooltip = {
         "model": shown("model"),
         "whose": shown("kind"),
-        x["title"]: shown("lead", ".4~g"),
-        y["title"]: shown("value", ".3g"),
+        lead: shown("lead", ".4~g"),
+        title: shown("value", ".3g"),
     }
     encoding = {"x": x, "y": y, **by_name("model", models, baselines)}
     ours = {"filter": "datum.kind == 'ours'"}
@@ -236,11 +233,7 @@ def series_chart(
         **by_name("name", list(series), (), reference),
     }
     at = shown("t", "%d %b %Y %H:%M", date=True) if dated else shown("t", ".6~g")
-    tooltip = {
-        "series": shown("name"),
-        time_title: at,
-        y["title"]: shown("value", ".4g"),
-    }
+    tooltip = {"series": shown("name"), time_title: at, title: shown("value", ".4g")}
     layers = [
         {
             "mark": {"type": "line", "strokeWidth": 1.6},
