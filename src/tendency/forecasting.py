@@ -57,6 +57,8 @@ def spin_up(
             )
         ramps = _ramps(jax.tree.map(lambda a: a[times - needed :], forcing))
     first = jax.tree.map(lambda a: a[times - needed], history)
+    if needed == 1:
+        return cell.init(first)
     later = jax.tree.map(lambda a: a[times - needed + 1 :], history)
 
     def read(carry, inputs):

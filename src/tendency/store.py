@@ -47,6 +47,8 @@ _NAMED: Mapping[str, Any] = {
     "elu": jax.nn.elu,
     "sin": jnp.sin,
     "rms_norm": optx.rms_norm,
+    "max_norm": optx.max_norm,
+    "two_norm": optx.two_norm,
     "controller_tolerance": diffrax.with_stepsize_controller_tols(optx.Newton)().rtol,
 }
 
@@ -121,7 +123,7 @@ def _described(node: Any, place: str, tensors: dict[str, np.ndarray]) -> Any:
     if isinstance(node, tuple | list):
         items = [_described(x, f"{place}.{i}", tensors) for i, x in enumerate(node)]
         return {"tuple" if isinstance(node, tuple) else "list": items}
-    if isinstance(node, dict):
+    if isinstance(node, dict) and all(isinstance(k, str) for k in node):
         items = {k: _described(v, f"{place}.{k}", tensors) for k, v in node.items()}
         return {"dict": items}
     if isinstance(node, eqx.Module):

@@ -41,11 +41,11 @@ class Windows(eqx.Module):
     @classmethod
     def of(
         cls,
-        states: PyTree[Array],
+        states: PyTree[Array | np.ndarray],
         length: int,
         *,
-        forcing: PyTree[Array] = None,
-        weights: PyTree[Array] = None,
+        forcing: PyTree[Array | np.ndarray] = None,
+        weights: PyTree[Array | np.ndarray] = None,
         stride: int = 1,
         segments: Sequence[int] | None = None,
     ) -> Self:
