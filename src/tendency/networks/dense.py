@@ -1,0 +1,72 @@
+"""What the networks are made of: a dense layer, initial weights, checks of sizes."""
+
+import math
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
+
+from tendency.errors import InputError
+
+Activation = Callable[[Array], Array]
+
+
+def float_type(dtype: DTypeLike | None) -> DTypeLike:
+    """`dtype`, or JAX's default floating type where it is `None`."""
+    return jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
+
+
+def glorot(
+    key: PRNGKeyArray, inputs: int, outputs: int, dtype: DTypeLike | None = None
+) -> Float[Array, "inputs outputs"]:
+    """Uniform weights of variance 2 / (inputs + outputs).
+
+    Source: Glorot & Bengio (2010, AISTATS 9, 249), eq. 16.
+    """
+    initialise = jax.nn.initializers.glorot_uniform()
+    return initialise(key, (inputs, outputs), float_type(dtype))
+
+
+class Dense(eqx.Module):
+    """y = x W + b; with the inputs first in W, a batch needs no transposition."""
+
+    weight: Float[Array, "inputs outputs"]
+    bias: Float[Array, " outputs"]
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        dtype: DTypeLike | None = None,
+        key: PRNGKeyArray,
+    ):
+        """Glorot weights, no bias.
+
+        Raises:
+            InputError: a size is below 1.
+        """
+        at_least(1, inputs=inputs, outputs=outputs)
+        self.weight = glorot(key, inputs, outputs, dtype)
+        self.bias = jnp.zeros(outputs, float_type(dtype))
+
+    def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
+        return x @ self.weight + self.bias
+
+
+def at_least(least: int, **counts: int) -> None:
+    """Raise `InputError` for the first of `counts` that is below `least`."""
+    for name, count in counts.items():
+        if count < least:
+            raise InputError(f"{name} is {count}, at least {least} was expected")
+
+
+def check_step(dt: float, spin_up_steps: int = 0) -> None:
+    """Raise `InputError` for a step that is not positive, or a negative spin-up."""
+    if not (math.isfinite(dt) and dt > 0):
+        raise InputError(
+            f"dt is {dt}, a positive step was expected: give the time between states"
+        )
+    at_least(0, spin_up_steps=spin_up_steps)
