@@ -1,6 +1,7 @@
 """Floor 4: which axis of a file is time, and its dates in any encoding and calendar."""
 
 import re
+import warnings
 from typing import Any
 
 import cf_xarray  # noqa: F401  (registers the accessor `.cf`)
@@ -167,7 +168,9 @@ def _dates(values: np.ndarray, attributes: dict[str, Any], name: str) -> np.ndar
         if not _SINCE.fullmatch(units):
             raise ValueError("they have no units")
         variable = xr.Variable(name, values, {"units": units, "calendar": calendar})
-        dates = xr.decode_cf(xr.Dataset(coords={name: variable}))[name].values
+        with warnings.catch_warnings():  # before 1582 it tells that it takes cftime
+            warnings.simplefilter("ignore", xr.SerializationWarning)
+            dates = xr.decode_cf(xr.Dataset(coords={name: variable}))[name].values
         if dates.dtype.kind not in "MO":
             raise ValueError("they did not decode")
         return _whole(dates) if values.dtype.kind == "f" else dates

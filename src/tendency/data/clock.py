@@ -291,8 +291,8 @@ def _moved(time: Any, months: int, month_end: bool = False) -> Any:
 def _last_day(time: Any) -> bool:
     if isinstance(time, np.datetime64):
         tomorrow = time.astype("datetime64[D]") + 1
-        return tomorrow == tomorrow.astype("datetime64[M]")
-    return time.day == time.daysinmonth
+        return bool(tomorrow == tomorrow.astype("datetime64[M]"))
+    return bool(time.day == time.daysinmonth)
 
 
 def _rounded(seconds: float) -> tuple[float, str]:

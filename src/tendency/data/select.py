@@ -147,12 +147,12 @@ def _longitudes(dataset: xr.Dataset, name: str, west: float, east: float) -> xr.
     offset = (values - west + 1e-4) % 360 - 1e-4
     inside = np.flatnonzero(offset <= width + 1e-4)
     _check_any(inside.size > 0, name, f"[{west:g}, {east:g}]", values)
-    moved = west + offset[inside]
-    already = values[inside]
-    if np.abs(moved - already).max() < 1e-3:
+    turns = np.rint((west + offset - values) / 360)
+    if not turns[inside].any():
         return dataset.isel({name: inside})
-    inside = inside[np.argsort(moved, kind="stable")]
-    moved = (west + offset[inside]).astype(dataset[name].dtype)
+    moved = values + 360 * turns
+    inside = inside[np.argsort(moved[inside], kind="stable")]
+    moved = moved[inside].astype(dataset[name].dtype)
     dataset = dataset.isel({name: inside})
     return dataset.assign_coords({name: (name, moved, dataset[name].attrs)})
 

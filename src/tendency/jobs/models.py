@@ -4,11 +4,13 @@
 baselines (climatology, persistence, damped persistence) need no table.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 NotNegative = Annotated[float, Field(ge=0)]
+_T = TypeVar("_T")
+Choices = Annotated[list[_T], Field(min_length=1)]
 
 
 class Table(BaseModel):
@@ -30,11 +32,16 @@ class _Descended(Table):
 
 
 class LinearAR(Table):
-    """Linear regression on the last `lags` states."""
+    """Linear regression on the last `lags` states.
+
+    A list of lags or of ridges leaves the choice to the validation part: the pair whose
+    forecasts err least there, over all lead times, is fitted again to all of `train`.
+    """
 
     kind: Literal["linear_ar"]
-    lags: PositiveInt = 3
-    ridge: NotNegative = 0.0
+    lags: PositiveInt | Choices[PositiveInt] = 3
+    ridge: NotNegative | Choices[NotNegative] = 0.0
+    increments: bool = False  # the ridge draws toward persistence, not to the mean
 
 
 class Analog(Table):
@@ -92,11 +99,11 @@ class EncoderDecoder(_Descended):
 
 
 class TemporalCNN(_Descended):
-    """Causal dilated convolutions over the last states."""
+    """Causal convolutions over the last states, dilated by 1, 2, 4, ... steps."""
 
     kind: Literal["temporal_cnn"]
     width: PositiveInt = 32
-    depth: PositiveInt = 3
+    depth: Annotated[int, Field(ge=1, le=8)] = 3  # blocks
     kernel: PositiveInt = 3
 
 
@@ -128,10 +135,11 @@ BASELINES = ("climatology", "persistence", "damped_persistence")
 def past_steps(model: Model) -> int:
     """The steps of history that a forecast needs before its first state."""
     if isinstance(model, TemporalCNN):
-        return (model.kernel - 1) * (2**model.depth - 1)
+        return 2 * (model.kernel - 1) * (2**model.depth - 1)
     if isinstance(model, Recurrent | EncoderDecoder):
         return model.history
-    return getattr(model, "lags", 1) - 1
+    lags = getattr(model, "lags", 1)
+    return (max(lags) if isinstance(lags, list) else lags) - 1
 
 
 def window_times(model: Model) -> int:
