@@ -1,5 +1,10 @@
 """Floor 1: models that are fitted in closed form, or are their data."""
 
+from tendency.statistical.analog import AdaptiveGaussian as AdaptiveGaussian
+from tendency.statistical.analog import Analog as Analog
+from tendency.statistical.analog import Gaussian as Gaussian
+from tendency.statistical.analog import Uniform as Uniform
+from tendency.statistical.analog import analog as analog
 from tendency.statistical.climatology import Climatology as Climatology
 from tendency.statistical.climatology import climatology as climatology
 from tendency.statistical.derivatives import FiniteDifferences as FiniteDifferences

@@ -24,6 +24,7 @@ from tendency.statistical import (
     Persistence,
     ReweightedWeakForm,
     WeakForm,
+    analog,
     linear_ar,
     sparse_regression,
 )
@@ -48,12 +49,17 @@ PRODUCTS = 3  # of the bilinear network; two would do
 
 
 def least_squares(
-    cell: AbstractCell, states: States, horizon: int, stride: int, key: PRNGKeyArray
+    cell: AbstractCell,
+    states: States,
+    horizon: int,
+    stride: int,
+    key: PRNGKeyArray,
+    steps: int = 50,
 ) -> AbstractCell:
     """Fit by Levenberg-Marquardt over roll-outs of `horizon` steps."""
     windows = Windows.of(states, cell.spin_up_steps + 1 + horizon, stride=stride)
     loss = RolloutLoss(scale=Constant(states.std(0)))
-    method = LeastSquares(max_steps=50, tolerance=1e-8)
+    method = LeastSquares(max_steps=steps, tolerance=1e-8)
     return fit(cell, windows, method, key=key, loss=loss).cell
 
 
@@ -100,20 +106,17 @@ def bilinear_shooting(states: States, size: Size, key: PRNGKeyArray) -> Abstract
     ).cell
 
 
-def mlp(horizon: int, width: int = 24) -> Make:
+def mlp(states: States, size: Size, key: PRNGKeyArray) -> AbstractCell:
     """A tendency of one hidden layer, under RK4."""
-
-    def make(states, size, key):
-        tendency = MLP.of(states, width, 1, dt=DT, key=key)
-        return least_squares(Integrated(tendency, DT), states, horizon, 4, key)
-
-    return make
+    tendency = MLP.of(states, 24, 1, jax.nn.silu, dt=DT, key=key)
+    steps = 150 * size.epochs // 100
+    return least_squares(Integrated(tendency, DT), states, 1, 10, key, steps)
 
 
 def mlp_rollout(states: States, size: Size, key: PRNGKeyArray) -> AbstractCell:
     """The same from noisy states, by descent over roll-outs."""
-    cell = Integrated(MLP.of(states, 24, 1, dt=DT, key=key), DT)
-    return descent(cell, states, max(2, size.epochs * 60 // 100), 2, key)
+    cell = Integrated(MLP.of(states, 24, 1, jax.nn.silu, dt=DT, key=key), DT)
+    return descent(cell, states, max(2, size.epochs * 40 // 100), 2, key)
 
 
 def recurrent_cell(
@@ -137,7 +140,7 @@ def recurrent(layer: str) -> Make:
 
     def make(states, size, key):
         cell = recurrent_cell(layer, 32, 20, states, key)
-        return descent(cell, states, max(2, size.epochs * 60 // 100), 2, key)
+        return descent(cell, states, max(2, size.epochs * 40 // 100), 2, key)
 
     return make
 

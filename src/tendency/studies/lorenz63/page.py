@@ -117,10 +117,10 @@ def _long_section(scores: Sequence[Score]) -> Section:
         "Beyond the first steps",
         "Errors over a few steps say little about the dynamics. The valid prediction "
         "time is the mean lead at which the error first exceeds 0.4 of the "
-        "climatological standard deviation, in Lyapunov times (1 / 0.9056); the leading "
-        "Lyapunov exponent of the equations is 0.9056; the climate distance is the mean "
-        "distance of the quantiles of free runs from those of the truth, in standard "
-        "deviations.",
+        "climatological standard deviation, in Lyapunov times (1 / 0.9056); the "
+        "leading Lyapunov exponent of the equations is 0.9056; the climate distance is "
+        "the mean distance of the quantiles of free runs from those of the truth, in "
+        "standard deviations. Forecasts are followed for 25 Lyapunov times at most.",
         (Table(columns, rows, "Long forecasts and free runs."),),
     )
 
@@ -200,7 +200,7 @@ def _course_section(
                 (10.0, 28.0, 8 / 3),
                 strict=True,
             )
-        ),  # fmt: skip
+        ),
         "The three parameters of the equations, fitted through RK4.",
         digits=5,
     )

@@ -1,8 +1,10 @@
 """The study from simulation to report."""
 
 import json
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -20,10 +22,11 @@ from tendency.scores.records import Score, scores_document
 from tendency.statistical.library import polynomial_coefficients
 from tendency.store import save
 from tendency.studies.lorenz63.evaluate import Measured, evaluate
+from tendency.studies.lorenz63.models import Row
 from tendency.studies.lorenz63.notebook import Compared, compare
 from tendency.studies.lorenz63.page import TRUTH, make_page
-from tendency.studies.lorenz63.tables import CLEAN, LEADS, NOISY
-from tendency.studies.lorenz63.truth import FULL, SMALL, Size, simulate
+from tendency.studies.lorenz63.tables import LEADS, NOISY, TABLES
+from tendency.studies.lorenz63.truth import FULL, SMALL, simulate
 
 Measures = dict[tuple[str, str], Measured]
 Coefficients = Float[np.ndarray, "3 10"]
@@ -40,26 +43,30 @@ def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> Non
     say("simulating the truth")
     truth = simulate(size, seed)
     key = jax.random.key(seed + 1)
-    measured: Measures = {}
-    found: dict[tuple[str, str], Coefficients] = {}
     (out / "models").mkdir(exist_ok=True)
-    for case, rows, states in (
-        ("noise-free", CLEAN, truth.train),
-        ("noise 0.5", NOISY, truth.noisy),
-    ):
-        for row in rows:
-            start = time.perf_counter()
-            cell = row.make(states, size, key)
-            figures = evaluate(cell, truth, size, row.tangent)
-            measured[case, row.name] = figures
-            if (coefficients := _coefficients(cell)) is not None:
-                found[case, row.name] = coefficients
-            save(out / "models" / f"{_slug(case)}-{_slug(row.name)}.safetensors", cell)
-            errors = " ".join(f"{figures.rmse[step - 1]:.2e}" for step in LEADS)
-            seconds = time.perf_counter() - start
-            say(f"{case:10}  {row.name:42} {errors}  ({seconds:.1f} s)")
-    say("the course's comparison")
-    compared = compare(truth, size, key)
+
+    def made(task: tuple[str, Row]) -> tuple[AbstractCell, Measured]:
+        case, row = task
+        start = time.perf_counter()
+        cell = row.make(truth.noisy if case == NOISY else truth.train, size, key)
+        figures = evaluate(cell, truth, size, row.tangent)
+        save(out / "models" / f"{_slug(case)}-{_slug(row.name)}.safetensors", cell)
+        errors = " ".join(f"{figures.rmse[step - 1]:.2e}" for step in LEADS)
+        seconds = time.perf_counter() - start
+        say(f"{case:10}  {row.name:42} {errors}  {seconds:4.1f} s")
+        return cell, figures
+
+    tasks = [(case, row) for case, rows in TABLES.items() for row in rows]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiling keeps one core busy
+        course = pool.submit(compare, truth, size, key)
+        results = dict(zip(tasks, pool.map(made, tasks), strict=True))
+        compared = course.result()
+    measured = {(case, row.name): r[1] for (case, row), r in results.items()}
+    found = {
+        (case, row.name): values
+        for (case, row), (cell, _) in results.items()
+        if (values := _coefficients(cell)) is not None
+    }
     scores = _scores(measured, compared, found)
     settings = {"seed": seed, "small": small, "dt": 0.01, "noise": 0.5}
     document = scores_document("lorenz63", __version__, settings, scores)
@@ -85,14 +92,15 @@ def _scores(
 ) -> list[Score]:
     published = {
         (case, row.name): dict(zip(LEADS, row.published, strict=True))
-        for case, rows in (("noise-free", CLEAN), ("noise 0.5", NOISY))
+        for case, rows in TABLES.items()
         for row in rows
     }
     scores = []
     for (case, model), figures in measured.items():
         for step, value in enumerate(figures.rmse, start=1):
             theirs = published[case, model].get(step)
-            scores.append(Score(case, model, "RMSE", step, float(value), "1", theirs))
+            error = Score(case, model, "RMSE", float(step), float(value), "1", theirs)
+            scores.append(error)
         for metric, value, units in (
             ("valid prediction time", figures.vpt, "Lyapunov times"),
             ("Lyapunov exponent", figures.exponent, "1 / time"),
@@ -106,7 +114,7 @@ def _scores(
     for model, figures in compared.items():
         for step, value in enumerate(figures.explained, start=1):
             metric = "explained variance"
-            scores.append(Score("course", model, metric, step, float(value)))
+            scores.append(Score("course", model, metric, float(step), float(value)))
         for name, value in (figures.parameters or {}).items():
             scores.append(Score("course", model, name, None, value))
         scores.append(

@@ -11,15 +11,19 @@ from tendency.studies.lorenz63.models import Row
 LEADS = (1, 4, 8)  # steps of h
 _BELOW = 1e-6
 
-CLEAN = (
+CLEAN, NOISY = "noise-free", "noise 0.5"
+
+_CLEAN = (
     Row("Persistence", m.persistence),
     Row("True equations, RK4", m.true_equations),
     Row("Linear AR(5)", m.autoregression(5)),
+    Row("Analogs, local linear", m.analogs("linear"), (_BELOW, 0.002, 0.005), False),
+    Row("Analogs, local quadratic", m.analogs("quadratic"), tangent=False),
     Row("Sparse regression, differences of order 2", m.finite_differences(2)),
     Row("Sparse regression, differences of order 4", m.finite_differences(4),
         (_BELOW, 0.002, 0.006)),
     Row("Sparse regression, weak form", m.weak_form),
-    Row("MLP, RK4", m.mlp(1), (_BELOW, 0.018, 0.044)),
+    Row("MLP, RK4", m.mlp, (_BELOW, 0.018, 0.044)),
     Row("RNN", m.recurrent("rnn")),
     Row("GRU", m.recurrent("gru")),
     Row("LSTM", m.recurrent("lstm")),
@@ -28,8 +32,9 @@ CLEAN = (
     Row("Bi-NN, Dormand-Prince 5, 2 substeps", m.bilinear(dormand_prince5, 2)),
 )  # fmt: skip
 
-NOISY = (
+_NOISY = (
     Row("Linear AR(5)", m.autoregression(5)),
+    Row("Analogs, local linear", m.analogs("linear"), (_BELOW, 2.01, 2.2), False),
     Row("Sparse regression, weak form, reweighted", m.reweighted_weak_form),
     Row("MLP, RK4, roll-outs of 8", m.mlp_rollout),
     Row("RNN", m.recurrent("rnn")),
@@ -39,3 +44,5 @@ NOISY = (
     Row("Bi-NN(4), roll-outs of 20", m.bilinear_rollout),
     Row("Bi-NN(4), multiple shooting", m.bilinear_shooting),
 )
+
+TABLES = {CLEAN: _CLEAN, NOISY: _NOISY}

@@ -25,7 +25,7 @@ class Size(eqx.Module):
     starts: int = 2_000  # of the forecasts over a few steps
     every: int = 47  # steps between two starts
     long_starts: int = 200  # of the forecasts over many Lyapunov times
-    long_steps: int = 2_500
+    long_steps: int = 2_800
     lyapunov_steps: int = 20_000
     windows: int = 12_000  # of the course's comparison
     epochs: int = 100  # of fits by descent [percent]
@@ -46,7 +46,7 @@ SMALL = Size(
 
 
 class Truth(eqx.Module):
-    """What the models learn from and are tested on; time is the second axis of tests."""
+    """What the models learn from, and are tested on (start first, then time)."""
 
     train: Float[Array, "time 3"]
     noisy: Float[Array, "time 3"]
