@@ -8,8 +8,8 @@ For the weights θ and the states s_w, the Gauss-Newton matrix is an arrow,
 
 with A_w, B_w the Jacobians of the window's residuals. Eliminating the states leaves the
 Schur complement H - Σ C_w D_w⁻¹ C_wᵀ, of the size of θ: the cost is linear in the
-number of windows, and no Jacobian of all of them is ever stored. The damping is Marquardt's
-(1963, J. SIAM 11, 431): a multiple of the diagonal.
+number of windows, and no Jacobian of all of them is ever stored. The damping is
+Marquardt's (1963, J. SIAM 11, 431): a multiple of the diagonal.
 """
 
 from collections.abc import Callable
