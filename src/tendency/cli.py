@@ -1,9 +1,11 @@
 """Floor 5: the command line.
 
-Bad input ends with one sentence on standard error and exit code 2; an interrupt with
-130. What is heavy is imported by the command that needs it.
+Bad input, and a fit whose loss stops being finite, end with one sentence on standard
+error and exit code 2; an interrupt with 130. What is heavy is imported by the command
+that needs it.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -27,6 +29,12 @@ Set = Annotated[
     list[str] | None,
     Parameter(name="--set", negative="", help="table.key=value, over the file's own"),
 ]
+Start = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--start", negative="", help="a date to start from; may be repeated"
+    ),
+]
 
 
 @app.command(group=_STUDY)
@@ -34,7 +42,7 @@ def run(
     study: str,
     *,
     out: Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     small: bool = False,
     overwrite: bool = False,
     set_: Set = None,
@@ -50,22 +58,29 @@ def run(
     seed
         Of everything random; the same seed gives the same numbers.
     small
-        A quick look: less data, shorter training.
+        A quick look: less data, shorter training (a job: a tenth of the epochs).
     overwrite
         Write into a folder that is not empty.
     """
     if study.endswith(".toml"):
         from tendency.jobs import stages
 
-        stages.everything(study, set_ or [], small=small, overwrite=overwrite, say=say)
+        overrides = list(set_ or [])
+        overrides += [] if out is None else [stages.out_override(out)]
+        overrides += [] if seed is None else [f"seed={seed}"]
+        stages.everything(study, overrides, small=small, overwrite=overwrite, say=say)
         return
     from tendency.files import prepare_folder
     from tendency.studies import find
 
     job = find(study)
+    if set_:
+        raise InputError(
+            f"--set changes the TOML of a job and {study} is a study: leave it out"
+        )
     folder = out or Path("runs") / study
     prepare_folder(folder, overwrite=overwrite)
-    job(folder, seed=seed, small=small, say=say)
+    job(folder, seed=seed or 0, small=small, say=say)
 
 
 @app.command(group=_JOB)
@@ -84,18 +99,118 @@ def init(data: str, *, output: Annotated[Path, Parameter(("--output", "-o"))]) -
     stages.init(data, output, say=say)
 
 
+@app.command(group=_JOB)
+def check(config: str, *, set_: Set = None) -> None:
+    """Check a TOML file and the data that it names, and say what the job will do.
+
+    Parameters
+    ----------
+    config
+        The TOML of the job.
+    """
+    from tendency.jobs import stages
+
+    stages.check(config, set_ or [])
+
+
+@app.command(group=_JOB)
+def fit(
+    config: str, *, small: bool = False, overwrite: bool = False, set_: Set = None
+) -> None:
+    """Fit the models that are not fitted yet; an interrupted fit goes on.
+
+    Parameters
+    ----------
+    config
+        The TOML of the job.
+    small
+        A tenth of the epochs, for a first look.
+    overwrite
+        Write into a folder that holds something else.
+    """
+    from tendency.jobs import stages
+
+    stages.fit(config, set_ or [], small=small, overwrite=overwrite, say=say)
+
+
+@app.command(group=_JOB)
+def forecast(
+    config: str, *, start: Start = None, small: bool = False, set_: Set = None
+) -> None:
+    """Forecast with the fitted models and the baselines, to CF NetCDF or Zarr.
+
+    Parameters
+    ----------
+    config
+        The TOML of the job.
+    start
+        A date to start from, the end of the record for a true forecast; by default
+        all through the test part.
+    small
+        As for fit.
+    """
+    from tendency.jobs import stages
+
+    stages.forecast(config, set_ or [], dates=start or [], small=small, say=say)
+
+
+@app.command(group=_JOB)
+def score(config: str, *, small: bool = False, set_: Set = None) -> None:
+    """Score the forecasts against held-out data, by lead time.
+
+    Parameters
+    ----------
+    config
+        The TOML of the job.
+    small
+        As for fit.
+    """
+    from tendency.jobs import stages
+
+    stages.score(config, set_ or [], small=small, say=say)
+
+
+@app.command(group=_JOB)
+def report(config: str, *, small: bool = False, set_: Set = None) -> None:
+    """Write the page: scores, examples, models, how to make it again.
+
+    Parameters
+    ----------
+    config
+        The TOML of the job.
+    small
+        As for fit.
+    """
+    from tendency.jobs import stages
+
+    stages.report(config, set_ or [], small=small, say=say)
+
+
 def main() -> NoReturn:
     """The `tendency` command."""
     configure()
     try:
         app()
     except InputError as error:
-        print(f"tendency: {error}", file=sys.stderr)
-        sys.exit(2)
+        _stop(error)
+    except ArithmeticError as error:  # `Diverged`, whose module is slow to import
+        if type(error).__name__ != "Diverged":
+            raise
+        _stop(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        _stop(f"{error.strerror}{where}: make room, or write elsewhere")
     except KeyboardInterrupt:
         print("tendency: interrupted; what was written is whole", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def _stop(reason: object) -> NoReturn:
+    print(f"tendency: {reason}", file=sys.stderr)
+    sys.exit(2)
 
 
 def configure() -> None:
@@ -109,7 +224,7 @@ def configure() -> None:
     os.environ.setdefault("JAX_ENABLE_X64", "true")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-    # Many small linear systems: threads that wait for each other cost more than they do.
+    # Of many small linear systems: threads that wait cost more than they compute.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's notes on its own cache
 
@@ -118,7 +233,8 @@ def say(message: str) -> None:
     """A line of progress, on standard error."""
     from rich.console import Console
 
-    Console(stderr=True, highlight=False).print(message)
+    console = Console(stderr=True, highlight=False, markup=False)
+    console.print(message, soft_wrap=True)
 
 
 Say = Callable[[str], None]

@@ -58,7 +58,9 @@ class LinearAR(AbstractCell):
         return jnp.concatenate([shift, newest])
 
 
-def linear_ar(windows: Windows, *, ridge: float = 0.0, dt: float) -> LinearAR:
+def linear_ar(
+    windows: Windows, *, ridge: float = 0.0, dt: float, increments: bool = False
+) -> LinearAR:
     """Fit a VAR(p) with p = `windows.length - 1`.
 
     Minimises mean |x' - c - B z|² + ridge |B|², where z are the p past states in units
@@ -72,6 +74,8 @@ def linear_ar(windows: Windows, *, ridge: float = 0.0, dt: float) -> LinearAR:
             anywhere is left out; other weights make no difference.
         ridge: the penalty.
         dt: the sampling interval [time unit of the data].
+        increments: predict x' - x, so that the ridge draws the model toward persistence
+            and not toward the mean; without a ridge it makes no difference.
 
     Raises:
         InputError: windows of one time; `ridge` negative; a state that is not one
@@ -102,6 +106,8 @@ def linear_ar(windows: Windows, *, ridge: float = 0.0, dt: float) -> LinearAR:
     samples = series[rows]
     count, size = samples.shape[0], samples.shape[2]
     past, target = samples[:, :-1].reshape(count, -1), samples[:, -1]
+    if increments:
+        target = target - samples[:, -2]
 
     mean, std = past.mean(0), past.std(0)
     std = np.where(std > 0, std, 1.0)
@@ -118,10 +124,13 @@ def linear_ar(windows: Windows, *, ridge: float = 0.0, dt: float) -> LinearAR:
     residual = y - z @ solution
     freedom = max(count - z.shape[1] - 1, 1)
     slopes = (solution / std[:, None]).T  # (state, lag * state)
+    intercept = target_mean - slopes @ mean
+    if increments:
+        slopes[:, -size:] += np.eye(size)
     dtype = leaves[0].dtype
     return LinearAR(  # pyright: ignore[reportCallIssue]
         coefficients=jnp.asarray(slopes.reshape(size, -1, size).swapaxes(0, 1), dtype),
-        intercept=jnp.asarray(target_mean - slopes @ mean, dtype),
+        intercept=jnp.asarray(intercept, dtype),
         dt=dt,
         noise=Constant(jnp.asarray(_root(residual.T @ residual / freedom), dtype)),
     )

@@ -1,0 +1,182 @@
+"""Floor 5: `tendency score`, forecasts against what was held out, by lead time."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Int
+
+from tendency import __version__
+from tendency.data.layout import Layout
+from tendency.errors import InputError
+from tendency.files import write_atomically
+from tendency.jobs.fit import asked_for, mark_of
+from tendency.jobs.forecast import open_forecast
+from tendency.jobs.load import Material
+from tendency.jobs.models import BASELINES
+from tendency.jobs.progress import Say
+from tendency.jobs.settings import Job
+from tendency.scores import deterministic
+from tendency.scores.records import Score, scores_document
+
+
+def check_metrics(job: Job, layout: Layout) -> None:
+    """Whether the metrics suit the variables.
+
+    Raises:
+        InputError: the bivariate correlation of other than two variables on one grid.
+    """
+    shapes = [v.valid.shape for v in layout.variables]
+    if "bivariate_correlation" in job.score.metrics and (
+        len(shapes) != 2 or len(set(shapes)) != 1
+    ):
+        names = ", ".join(v.name for v in layout.variables)
+        raise InputError(
+            f"score.metrics asks for the bivariate_correlation of {names}, two "
+            "variables on one grid were expected: leave it out, or change "
+            "data.variables"
+        )
+
+
+def score_all(job: Job, material: Material, *, say: Say) -> list[Score]:
+    """Score the forecasts of all models, write `scores.json`, give the records.
+
+    Raises:
+        InputError: forecasts are missing or belong to other models; none of them can
+            be verified.
+    """
+    check_metrics(job, material.layout)
+    names = (*BASELINES, *job.models)
+    opened = {
+        name: open_forecast(job, name, mark_of(asked_for(job, name, material)))
+        for name in names
+    }
+    starts = start_indices(material, opened["climatology"]["init_time"].values)
+    truth = truth_of(material, starts, job.forecast.steps)
+    if not any(np.isfinite(a.values).any() for a in truth.data_vars.values()):
+        raise InputError(
+            "no forecast reaches into the data, so none can be verified: let "
+            "forecast.starts name earlier dates"
+        )
+    climatology = opened["climatology"].load()
+    scores = []
+    for name in names:
+        with opened[name] as forecast:
+            found = list(_scores(job, name, forecast.load(), truth, climatology))
+        lost = {s.metric for s in found if not np.isfinite(s.value)}
+        if lost and name != "climatology":
+            say(f"{name}: {', '.join(sorted(lost))} not finite at some lead times")
+        scores += [s for s in found if np.isfinite(s.value)]
+    settings = {
+        "job": json.loads(json.dumps(job.model_dump(mode="json"))),
+        "starts": len(starts),
+    }
+    study = Path(job.out).name
+    document = scores_document(study, __version__, settings, scores)
+    text = json.dumps(document, indent=1, allow_nan=False)
+    write_atomically(Path(job.out) / "scores.json", text.encode())
+    return scores
+
+
+def start_indices(
+    material: Material, init_times: np.ndarray
+) -> Int[np.ndarray, " start"]:
+    """Where in the record the forecasts start."""
+    clock = material.layout.clock
+    wanted, known = clock.number(init_times), material.series.t
+    index = np.clip(np.searchsorted(known, wanted - 1e-6), 0, len(known) - 1)
+    if not np.allclose(known[index], wanted, atol=1e-6):
+        raise InputError(
+            "forecasts start at times that are not in the data: run `tendency "
+            "forecast` again"
+        )
+    return index
+
+
+def truth_of(
+    material: Material, starts: Int[np.ndarray, " start"], steps: int
+) -> xr.Dataset:
+    """What came after each start, laid out as the forecasts are; NaN is not known."""
+    series, layout = material.series, material.layout
+    stretch = np.cumsum(~series.follows)
+    index = starts[:, None] + np.arange(1, steps + 1)
+    there = index < len(series.t)
+    index = np.minimum(index, len(series.t) - 1)
+    there &= stretch[index] == stretch[starts][:, None]
+    states = np.where(there[..., None], series.states[index], np.nan)
+    leads = layout.clock.step * np.arange(1, steps + 1)
+    return layout.unpack_forecast(
+        states.astype(series.states.dtype), series.times[starts], leads
+    )
+
+
+def _scores(
+    job: Job,
+    name: str,
+    forecast: xr.Dataset,
+    truth: xr.Dataset,
+    climatology: xr.Dataset,
+) -> Iterator[Score]:
+    for metric in job.score.metrics:
+        if metric == "bivariate_correlation":
+            values = deterministic.bivariate_correlation(forecast, truth)
+            case = ", ".join(map(str, truth.data_vars))
+            yield from _by_lead(case, name, metric, values, "1")
+            continue
+        against = (truth,)
+        if metric in ("correlation", "skill"):
+            if name == "climatology":
+                continue  # not defined, and zero
+            against = (truth, climatology)
+        found = getattr(deterministic, metric)(forecast, *against)
+        for variable, values in found.data_vars.items():
+            units = str(truth[variable].attrs.get("units", "1"))
+            units = "1" if metric in deterministic.WITHOUT_UNITS else units
+            yield from _by_lead(str(variable), name, metric, values, units)
+
+
+def _by_lead(
+    case: str, name: str, metric: str, values: xr.DataArray, units: str
+) -> Iterator[Score]:
+    for lead, value in zip(values["lead_time"].values, values.values, strict=True):
+        yield Score(case, name, metric, float(lead), float(value), units)
+
+
+def print_scores(scores: Sequence[Score], unit: str) -> None:
+    """A table for each variable and metric, the best model of each lead in bold."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for case, metric in dict.fromkeys((s.case, s.metric) for s in scores):
+        chosen = [s for s in scores if (s.case, s.metric) == (case, metric)]
+        leads = sorted({s.lead for s in chosen if s.lead is not None})
+        if len(leads) > 6:
+            leads = [leads[max(0, i * len(leads) // 5 - 1)] for i in range(6)]
+        units = "" if chosen[0].units == "1" else f" [{chosen[0].units}]"
+        table = Table(title=f"{case}: {metric}{units}", title_justify="left")
+        table.add_column(f"lead time [{unit}s]", no_wrap=True)
+        for lead in leads:
+            table.add_column(f"{lead:g}", justify="right")
+        value = {(s.model, s.lead): s.value for s in chosen}
+        models = list(dict.fromkeys(s.model for s in chosen))
+        best = {lead: _best([value[m, lead] for m in models if (m, lead) in value],
+                            metric) for lead in leads}  # fmt: skip
+        for model in models:
+            cells = []
+            for lead in leads:
+                v = value.get((model, lead))
+                text = "" if v is None else f"{v:.4g}"
+                cells.append(f"[bold]{text}[/]" if v == best[lead] else text)
+            table.add_row(model, *cells)
+        console.print(table)
+
+
+def _best(values: Sequence[float], metric: str) -> float | None:
+    if not values:
+        return None
+    if metric == "bias":
+        return min(values, key=abs)
+    return max(values) if metric in deterministic.HIGHEST_IS_BEST else min(values)
