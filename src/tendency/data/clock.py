@@ -237,6 +237,11 @@ def parse_step(text: str) -> tuple[float, str]:
     return step, unit
 
 
+def years_of(times: np.ndarray) -> np.ndarray:
+    """The year of each date."""
+    return _months(as_dates(times))[0] // 12
+
+
 def show(time: Any) -> str:
     """A date as short as it can be written: the time of day only if not midnight."""
     return re.sub(r"(T00:00)?(:00)?(\.0+)?$", "", _iso(time), count=1)

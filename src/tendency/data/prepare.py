@@ -41,6 +41,7 @@ class Preparation(eqx.Module):
             return self.scale.value.shape[0]
         return self.patterns.value.shape[1]
 
+    @eqx.filter_jit
     def climatology(self, t: Float[Array, "*batch"]) -> Float[Array, "*batch state"]:
         """c(t), zero where no mean was taken off [units of the state]."""
         t = jnp.asarray(t)
@@ -49,6 +50,7 @@ class Preparation(eqx.Module):
             return jnp.zeros((*t.shape, *scale.shape), scale.dtype)
         return self.cycle.value.at(t)
 
+    @eqx.filter_jit
     def encode(
         self, states: Float[Array, "*batch state"], t: Float[Array, "*batch"]
     ) -> Float[Array, "*batch latent"]:
@@ -62,6 +64,7 @@ class Preparation(eqx.Module):
         anomalies = jnp.where(jnp.isfinite(anomalies), anomalies, 0) / scale
         return anomalies if self.patterns is None else anomalies @ self.patterns.value
 
+    @eqx.filter_jit
     def decode(
         self, latent: Float[Array, "*batch latent"], t: Float[Array, "*batch"]
     ) -> Float[Array, "*batch state"]:
@@ -112,7 +115,7 @@ def prepare(
     anomalies = states.astype(np.float64)
     if deseasonalise or standardise or eofs is not None:
         cycle = _cycle(states, t, layout, tuple(deseasonalise), harmonics)
-        anomalies = anomalies - np.asarray(cycle.at(jnp.asarray(t)))
+        anomalies = anomalies - np.asarray(eqx.filter_jit(cycle.at)(jnp.asarray(t)))
     scale = np.ones(layout.size)
     if standardise:
         for part in layout.parts.values():

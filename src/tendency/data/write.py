@@ -31,9 +31,8 @@ def write_dataset(
         target = temporary / path.name
         if format == "zarr":
             encoding = _encoding(dataset, {})
-            dataset.to_zarr(
-                target, encoding=encoding, zarr_format=3, consolidated=False
-            )
+            # Version 3 has no agreed form yet for text and for consolidated metadata.
+            dataset.to_zarr(target, encoding=encoding, zarr_format=2, consolidated=True)
         else:
             encoding = _encoding(dataset, {"zlib": True, "complevel": 1})
             dataset.to_netcdf(target, engine="netcdf4", encoding=encoding)

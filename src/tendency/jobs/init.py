@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tendency.data.clock import show
+from tendency.data.clock import show, years_of
 from tendency.data.inspect import GUESS, Inspection, inspect_file
 from tendency.errors import InputError
 from tendency.files import write_atomically
@@ -101,7 +101,7 @@ def _split(found: Inspection) -> Iterator[str]:
     times = found.times
     count = len(times)
     first_test = round(0.85 * count)
-    years = np.array([int(show(t)[:4]) for t in times])
+    years = years_of(times)
     if years[-1] - years[0] >= 8:  # whole years read better
         year = years[first_test]
         first_test = int(np.searchsorted(years, year))
