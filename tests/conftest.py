@@ -9,7 +9,7 @@ repository, one folder a worker, so that a second run is quicker; delete it at w
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Self, get_args
 
 _flags = os.environ.get("XLA_FLAGS", "")
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread each
@@ -42,9 +42,10 @@ AS_PYTHON_COUNTS = BeartypeConf(is_pep484_tower=True)  # an int is a float
 def checked(function: Callable) -> Callable:
     """`beartype`, which cannot resolve `Self` outside the class and must not see it."""
     hints = getattr(function, "__annotations__", {})
-    if Self in hints.values():
-        function.__annotations__ = {k: v for k, v in hints.items() if v is not Self}
-    return beartype(function, conf=AS_PYTHON_COUNTS)
+    known = {k: v for k, v in hints.items() if Self not in (v, *get_args(v))}
+    if len(known) < len(hints):
+        function.__annotations__ = known
+    return beartype(conf=AS_PYTHON_COUNTS)(function)
 
 
 install_import_hook("tendency", "conftest.checked")
