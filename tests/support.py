@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from tendency.cell import AbstractCell, Carry, forcing_at
+from tendency.windows import Windows
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -130,3 +131,22 @@ def child(code: str, *arguments: str, **environment: str) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def noisy_series(times: int, noise: float = 0.1) -> np.ndarray:
+    """A damped rotation about (1, -1), observed with noise."""
+    rng = np.random.default_rng(0)
+    rotation = 0.99 * np.array(
+        [[np.cos(0.4), np.sin(0.4)], [-np.sin(0.4), np.cos(0.4)]]
+    )
+    states = [np.array([3.0, 0.0])]
+    for _ in range(times - 1):
+        states.append(rotation @ (states[-1] - [1, -1]) + [1, -1])
+    return np.array(states) + noise * rng.normal(size=(times, 2))
+
+
+def fitting_problem() -> tuple[Map, Windows, Windows]:
+    """A linear map to learn, twelve windows of five times, and nine to choose by."""
+    series = noisy_series(40)
+    cell = Map(0.5 * jnp.eye(2), jnp.zeros(2))
+    return cell, Windows.of(series[:27], 5, stride=2), Windows.of(series[27:], 5)

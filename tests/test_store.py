@@ -194,7 +194,7 @@ def test_a_failed_save_keeps_the_old_model(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(InputError, match="m could not be written .No space left"):
+    with pytest.raises(InputError, match=r"m could not be written \(No space left"):
         save(tmp_path / "m", Lorenz96())
     monkeypatch.undo()
     assert os.listdir(tmp_path) == ["m"]

@@ -1,5 +1,7 @@
 """Training samples: where they start, what they hold, and what is refused."""
 
+import itertools
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -45,7 +47,7 @@ def test_no_window_crosses_a_joint_and_none_is_forgotten(segments, length, strid
     joints = np.cumsum([0, *segments])
     expected = [
         start
-        for first, last in zip(joints[:-1], joints[1:], strict=True)
+        for first, last in itertools.pairwise(joints)
         for start in range(first, last - length + 1, stride)
     ]
     x = np.arange(float(sum(segments)))

@@ -95,7 +95,9 @@ class RolloutLoss(eqx.Module):
             target = part(window.states, start, start + 1 + steps)
         errors = jax.tree.map(jnp.subtract, states, target)
         if self.scale is not None:
-            errors = jax.tree.map(jnp.divide, errors, self.scale.value)
+            errors = jax.tree.map(
+                lambda e, s: e / jnp.broadcast_to(s, e.shape), errors, self.scale.value
+            )
         if window.weights is None:
             return errors, jax.tree.map(jnp.ones_like, errors)
         weights = part(window.weights, start + 1 - free_start, start + 1 + steps)

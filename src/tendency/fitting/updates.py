@@ -126,7 +126,7 @@ def advance(fixed: tuple[Plan, Any, Array], progress: Progress) -> Progress:
         running = jnp.where(within == 0, 0, now.running_loss) + value
         new = dataclasses.replace(
             now,
-            step=now.step + good,
+            step=now.step + good.astype(jnp.int32),
             free=free,
             moments=moments,
             order=order,

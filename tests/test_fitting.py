@@ -1,0 +1,414 @@
+"""Learning: the loss by hand, least squares in closed form, descent step by step."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import least_squares
+from support import (
+    Lagged,
+    Map,
+    child,
+    fitting_problem,
+    lorenz63_taylor,
+    noisy_series,
+    oscillator,
+)
+
+from tendency.cell import Carry, Constant
+from tendency.errors import InputError
+from tendency.fitting import Descent, Diverged, LeastSquares, RolloutLoss, fit
+from tendency.forecasting import forecast, spin_up
+from tendency.integrate import Integrated, rk4
+from tendency.physics import Lorenz63
+from tendency.statistical import Persistence
+from tendency.windows import Window, Windows
+from tendency.wrappers import Perturbed
+
+KEY = jax.random.key(0)
+
+
+@eqx.filter_jit
+def each_window(loss, cell, windows):
+    return jax.vmap(lambda w: loss(cell, w))(windows.all())
+
+
+def all_windows(loss, cell, windows):
+    """The mean loss of every window, without any of the machinery of `fit`."""
+    return float(np.mean(each_window(loss, cell, windows)))
+
+
+# The loss.
+
+
+def test_the_loss_is_the_mean_square_of_a_forecast():
+    cell, states = Lagged(jnp.array([0.5, 0.3, 0.1])), jnp.asarray(noisy_series(8))
+    _, ahead = forecast(cell, spin_up(cell, states[:3]), 5)
+    loss = RolloutLoss()(cell, Window(states))
+    assert_allclose(loss, np.mean((ahead - states[3:]) ** 2), rtol=1e-14)
+    short = RolloutLoss(horizon=2)(cell, Window(states))
+    assert_allclose(short, np.mean((ahead[:2] - states[3:5]) ** 2), rtol=1e-14)
+
+
+def test_the_forcing_of_a_window_reaches_the_steps_as_ramps():
+    cell = Integrated(oscillator(), 0.1, rk4)
+    states, forcing = jnp.asarray(noisy_series(6)), jnp.asarray(noisy_series(6)[::-1])
+    _, ahead = forecast(cell, Carry(states[0]), 5, forcing)
+    loss = RolloutLoss()(cell, Window(states, forcing))
+    assert_allclose(loss, np.mean((ahead - states[1:]) ** 2), rtol=1e-14)
+
+
+def test_teacher_forcing_sums_one_step_losses():
+    """Of a cell with memory too: what it remembers are the observed states."""
+    cell, states = Lagged(jnp.array([0.5, 0.3, 0.1])), jnp.asarray(noisy_series(8))
+    taught = RolloutLoss(teacher_forcing=True)(cell, Window(states))
+    single = [RolloutLoss()(cell, Window(states[i : i + 4])) for i in range(5)]
+    assert_allclose(taught, np.mean(single), rtol=1e-14)
+
+
+def test_a_scale_divides_the_errors_component_by_component():
+    cell, x = Map(jnp.eye(2), jnp.zeros(2)), noisy_series(4)
+    for scale in (np.array([2.0, 0.5]), np.array(4.0)):
+        loss = RolloutLoss(scale=Constant(jnp.asarray(scale)))
+        expected = np.mean(((x[0] - x[1:]) / scale) ** 2)
+        assert_allclose(loss(cell, Window(jnp.asarray(x))), expected, rtol=1e-14)
+
+
+def test_what_has_no_weight_has_no_say():
+    """NaN or anything else may stand where the weight is zero, the start apart."""
+    cell, x = Map(0.9 * jnp.eye(2), jnp.ones(2)), noisy_series(5)
+    weights = np.array([[1, 1], [1, 0], [0, 0], [2, 1], [0.5, 0]])
+    slope = eqx.filter_jit(eqx.filter_value_and_grad(RolloutLoss()))
+    found = []
+    for missing in (np.nan, 1e6):
+        holed = np.where(weights > 0, x, missing)
+        windows = Windows.of(holed, 5, weights=weights)
+        found.append(slope(cell, windows.take(0)))
+    errors = forecast(cell, Carry(jnp.asarray(x[0])), 4)[1] - x[1:]
+    w = weights[1:]
+    assert_allclose(found[0][0], (w * errors**2).sum() / w.sum(), rtol=1e-14)
+    assert np.isfinite(jax.tree.leaves(found[0][1])[0]).all()
+    assert eqx.tree_equal(*found)
+    residuals = RolloutLoss().residuals(cell, windows.take(0))
+    assert_allclose(np.sum(residuals**2), (w * errors**2).sum(), rtol=1e-14)
+
+
+def test_a_window_without_any_weight_costs_nothing():
+    cell, states = Map(jnp.eye(2), jnp.zeros(2)), jnp.asarray(noisy_series(4))
+    window = Window(states, None, jnp.array([1.0, 0, 0, 0]))
+    assert float(RolloutLoss()(cell, window)) == 0.0
+
+
+def test_weights_of_one_axis_serve_every_leaf_of_a_state():
+    cell, x = Persistence(1.0), noisy_series(4)
+    weights = jnp.array([1.0, 1.0, 0.0, 2.0])
+    states = {"a": jnp.asarray(x), "b": jnp.asarray(3 * x[:, 0])}
+    window = Window(states, None, weights)
+    a, b = (x[0] - x[1:]) ** 2, 9 * (x[0, 0] - x[1:, 0]) ** 2
+    w = np.array([1.0, 0.0, 2.0])
+    expected = ((w @ a).sum() + w @ b) / (3 * w.sum())
+    assert_allclose(RolloutLoss()(cell, window), expected, rtol=1e-13)
+
+
+def test_a_free_start_is_held_by_its_misfit_to_the_observed_state():
+    cell, states = Map(0.9 * jnp.eye(2), jnp.ones(2)), jnp.asarray(noisy_series(4))
+    start = states[0] + 0.5
+    _, ahead = forecast(cell, Carry(start), 3)
+    errors = np.concatenate([start[None], ahead]) - states
+    window = Window(states, None, None, start)
+    assert_allclose(RolloutLoss()(cell, window), np.mean(errors**2), rtol=1e-14)
+
+
+# Least squares.
+
+
+def test_the_parameters_of_lorenz63_are_found_from_exact_data():
+    start = lorenz63_taylor([8.0, 0.0, 30.0], 0.01, 100)[-1]
+    truth = lorenz63_taylor(start, 0.01, 200).astype(float)
+    windows = Windows.of(truth, 3, stride=2)
+    cell = Integrated(Lorenz63(5.0, 20.0, 2.0), 0.01, rk4, substeps=8)
+    fitted = fit(cell, windows, LeastSquares(), key=KEY)
+    found = fitted.cell.tendency
+    assert_allclose(
+        [found.sigma, found.rho, found.beta], [10, 28, 8 / 3], rtol=0, atol=1e-7
+    )
+    before, after = fitted.history["train_loss"]
+    assert after < 1e-16 < before
+
+
+def test_a_linear_model_is_fitted_as_in_closed_form():
+    """x' = A x + b by one-step residuals is a linear regression, weights included."""
+    x = noisy_series(30)
+    weights = np.random.default_rng(1).uniform(0.1, 2.0, 30)
+    windows = Windows.of(x, 2, weights=weights)
+    cell = Map(jnp.eye(2), jnp.zeros(2))
+    fitted = fit(cell, windows, LeastSquares(), key=KEY, validation=windows)
+    root = np.sqrt(weights[1:, None])
+    predictors = np.column_stack([x[:-1], np.ones(29)])
+    solution = np.linalg.lstsq(root * predictors, root * x[1:])[0]
+    assert_allclose(fitted.cell.matrix, solution[:2].T, atol=1e-9)
+    assert_allclose(fitted.cell.offset, solution[2], atol=1e-9)
+    validation = fitted.history["validation_loss"]
+    assert_allclose(validation[1], all_windows(RolloutLoss(), fitted.cell, windows))
+    assert validation[1] < validation[0]
+
+
+@pytest.fixture(scope="module")
+def shooting():
+    """A noisy rotation in windows, and the dense joint optimum of map and states."""
+    cell = Map(jnp.eye(2), jnp.zeros(2))
+    windows = Windows.of(noisy_series(40), 10, stride=10)
+    observed = np.asarray(windows.all().states)
+
+    def residuals(unknown):
+        matrix, offset = unknown[:4].reshape(2, 2), unknown[4:6]
+        states = [unknown[6:].reshape(-1, 2)]
+        for _ in range(9):
+            states.append(states[-1] @ matrix.T + offset)
+        return (np.stack(states, 1) - observed).ravel()
+
+    rough = np.concatenate([np.eye(2).ravel(), np.zeros(2), observed[:, 0].ravel()])
+    joint = least_squares(residuals, rough, xtol=1e-15, ftol=1e-15, gtol=1e-15)
+    return cell, windows, joint
+
+
+def test_multiple_shooting_is_the_dense_joint_least_squares(shooting):
+    cell, windows, joint = shooting
+    fitted = fit(cell, windows, LeastSquares(), key=KEY, free_initial_states=True)
+    assert_allclose(fitted.cell.matrix.ravel(), joint.x[:4], atol=1e-6)
+    assert_allclose(fitted.cell.offset, joint.x[4:6], atol=1e-6)
+    assert_allclose(fitted.initial_states.ravel(), joint.x[6:], atol=1e-6)
+    assert_allclose(fitted.history["train_loss"][1], np.mean(joint.fun**2), rtol=1e-9)
+
+
+def test_descent_with_free_states_goes_to_the_same_optimum(shooting):
+    cell, windows, joint = shooting
+    first = windows.all().states[:, 0] + 0.3
+    optimiser = optax.adam(optax.cosine_decay_schedule(0.05, 3000))
+    fitted = fit(
+        cell, windows, Descent(optimiser, 3000), key=KEY, free_initial_states=first
+    )
+    assert_allclose(fitted.cell.matrix.ravel(), joint.x[:4], atol=1e-5)
+    assert_allclose(fitted.initial_states.ravel(), joint.x[6:], atol=1e-4)
+    assert_allclose(fitted.history["train_loss"][-1], np.mean(joint.fun**2), rtol=1e-5)
+
+
+# Descent.
+
+LOSS = RolloutLoss(horizon=3)
+
+
+def descend(optimiser, epochs, **options):
+    """`fit` by descent of the small problem, in batches of four windows of twelve."""
+    cell, windows, validation = fitting_problem()
+    if options.pop("validated", False):
+        options["validation"] = validation
+    names = ("curriculum", "patience", "batch")
+    own: dict[str, Any] = {"batch": 4} | {
+        k: options.pop(k) for k in names if k in options
+    }
+    options = {"key": KEY, "loss": LOSS} | options
+    return fit(
+        cell, windows, Descent(optimiser, epochs, **{"batch": 4, **own}), **options
+    )
+
+
+@pytest.fixture(scope="module")
+def adam():
+    return optax.adam(0.02)
+
+
+@pytest.fixture(scope="module")
+def trained(adam):
+    return descend(adam, 30)
+
+
+def test_descent_brings_the_loss_down(trained):
+    _, windows, _ = fitting_problem()
+    losses = trained.history["train_loss"]
+    assert losses.shape == (30,)
+    assert losses[-1] < 0.2 * losses[0]
+    assert_allclose(
+        all_windows(LOSS, trained.cell, windows), losses[-1], rtol=0.2
+    )  # the weights moved a little while the last epoch was averaged
+    assert trained.best == 29
+
+
+def test_the_same_seed_gives_the_same_bits(adam, trained):
+    assert eqx.tree_equal(descend(adam, 30).cell, trained.cell)
+    other = descend(adam, 30, key=jax.random.key(1)).cell
+    assert not np.any(other.matrix == trained.cell.matrix)
+
+
+def test_the_callers_cell_and_windows_are_left_as_they_were(adam):
+    cell, windows, _ = fitting_problem()
+    starts = np.asarray(windows.starts)
+    fit(cell, windows, Descent(adam, 30, 4), key=KEY, loss=LOSS)
+    assert_array_equal(cell.matrix, 0.5 * np.eye(2))
+    assert_array_equal(windows.starts, starts)
+
+
+def test_a_curriculum_changes_the_horizon_from_its_epoch_on():
+    """At rate zero the mean over the batches of an epoch is that over all windows."""
+    cell, windows, validation = fitting_problem()
+    told = []
+    options = {"validated": True, "report": told.append}
+    fitted = descend(optax.sgd(0.0), 4, curriculum=((1, 2),), **options)
+    train = [all_windows(RolloutLoss(h), cell, windows) for h in (3, 2, 2, 2)]
+    validation = [all_windows(LOSS, cell, validation)] * 4
+    assert_allclose(fitted.history["train_loss"], train, rtol=1e-13)
+    assert_allclose(fitted.history["validation_loss"], validation, rtol=1e-13)
+    assert eqx.tree_equal(fitted.cell, cell)
+    last = {name: losses[-1] for name, losses in fitted.history.items()}
+    assert told[-1] == {"epoch": 3, "epochs": 4} | last
+
+
+def test_where_says_what_is_learnt(adam):
+    cell, *_ = fitting_problem()
+    fitted = descend(adam, 2, where=lambda c: c.offset)
+    assert_array_equal(fitted.cell.matrix, cell.matrix)
+    assert not np.any(fitted.cell.offset == cell.offset)
+
+
+def at_epoch(epoch, before, after):
+    """Gradient descent whose rate changes at an epoch of three steps."""
+    rates = [optax.constant_schedule(before), optax.constant_schedule(after)]
+    return optax.sgd(optax.join_schedules(rates, [3 * epoch]))
+
+
+def test_the_weights_kept_are_the_best_and_patience_ends_the_fit():
+    """Descent for four epochs, then ascent."""
+    _, _, validation = fitting_problem()
+    fitted = descend(at_epoch(4, 0.02, -0.02), 9, validated=True, patience=2)
+    losses = fitted.history["validation_loss"]
+    assert fitted.best == np.argmin(losses) == 3
+    assert len(losses) == len(fitted.history["train_loss"]) == 3 + 1 + 2
+    assert_allclose(all_windows(LOSS, fitted.cell, validation), losses[3], rtol=1e-12)
+
+
+def test_a_fit_that_explodes_says_where_and_keeps_the_best():
+    """The seventh step falls into the abyss; the loss of the eighth shows it."""
+    _, _, validation = fitting_problem()
+    message = r"finite at step 7 \(epoch 2\): try a smaller learning rate"
+    with pytest.raises(Diverged, match=message) as caught:
+        descend(at_epoch(2, 0.02, 1e200), 9, validated=True)
+    fitted = caught.value.fitted
+    losses = fitted.history["validation_loss"]
+    assert len(losses) == 2
+    assert_allclose(all_windows(LOSS, fitted.cell, validation), losses[1], rtol=1e-12)
+
+
+def test_least_squares_from_weights_that_are_not_finite_is_refused():
+    cell, windows, _ = fitting_problem()
+    cell = eqx.tree_at(lambda c: c.offset, cell, jnp.array([jnp.nan, 0.0]))
+    with pytest.raises(Diverged, match="not finite at the first weights"):
+        fit(cell, windows, LeastSquares(), key=KEY)
+
+
+def test_constants_are_not_learnt_and_noise_is_drawn_from_the_key():
+    cell, windows, _ = fitting_problem()
+    noisy = Perturbed(cell, jnp.array([0.5, 0.5]))
+    method = Descent(optax.adamw(0.0, weight_decay=0.1), 2, batch=12)
+    fitted = fit(noisy, windows, method, key=KEY, loss=LOSS)
+    assert eqx.tree_equal(fitted.cell, noisy)
+    first, second = fitted.history["train_loss"]
+    calm = all_windows(LOSS, cell, windows)
+    assert first != second
+    assert min(first, second) > calm  # 0.25 a step and component, added in the mean
+
+
+def test_float32_stays_float32():
+    windows = Windows.of(noisy_series(20).astype(np.float32), 3)
+    cell = Map(jnp.eye(2, dtype=jnp.float32), jnp.zeros(2, jnp.float32))
+    fitted = fit(
+        cell, windows, Descent(optax.sgd(0.01), 2), key=KEY, validation=windows
+    )
+    assert {a.dtype for a in jax.tree.leaves(fitted.cell)} == {jnp.dtype("float32")}
+    assert fitted.history["train_loss"].dtype == np.float32
+
+
+def test_any_function_may_be_the_loss_of_a_descent():
+    def distance(cell, window, *, key=None):
+        return jnp.sum((cell.offset - 3.0) ** 2)
+
+    fitted = descend(optax.sgd(0.1), 20, loss=distance)
+    assert_allclose(fitted.cell.offset, [3.0, 3.0], atol=1e-4)
+    with pytest.raises(InputError, match="least squares needs a loss with residuals"):
+        fit(*fitting_problem()[:2], LeastSquares(), key=KEY, loss=distance)
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"loss": RolloutLoss(horizon=5)},
+            "training windows of 5 times .* 6 are",
+        ),
+        ({"curriculum": ((2, 9),)}, "training windows of 5 times .* 10 are needed"),
+        ({"curriculum": ((0, 1),), "loss": print}, "curriculum changes the horizon"),
+        ({"patience": 2}, "no validation data were given"),
+        ({"free_initial_states": jnp.zeros((3, 2))}, r"\[3\] states and there are 12"),
+        ({"batch": 0}, "batch is 0, at least 1 was expected"),
+        ({"patience": 0, "validated": True}, "patience is 0"),
+    ],
+)
+def test_a_descent_that_makes_no_sense_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        descend(optax.sgd(0.1), 2, **options)
+
+
+def test_a_validation_set_too_short_and_a_model_without_weights_are_refused(adam):
+    cell, windows, _ = fitting_problem()
+    short = Windows.of(noisy_series(9), 3)
+    with pytest.raises(InputError, match="validation windows of 3 times"):
+        fit(cell, windows, Descent(adam, 1), key=KEY, loss=LOSS, validation=short)
+    with pytest.raises(InputError, match="Persistence has nothing to fit"):
+        fit(Persistence(1.0), windows, Descent(adam, 1), key=KEY)
+    with pytest.raises(InputError, match="horizon is 0 steps"):
+        RolloutLoss(horizon=0)
+
+
+SHARED = """
+import optax
+from support import fitting_problem
+from tendency.errors import InputError
+from tendency.fitting import Descent, RolloutLoss, fit
+
+assert len(jax.local_devices()) == 4
+cell, windows, validation = fitting_problem()
+
+def fitted(devices, batch=8):
+    method = Descent(optax.adam(0.02), 5, batch=batch, devices=devices)
+    return fit(cell, windows, method, key=jax.random.key(0), validation=validation)
+
+four, one = fitted(None), fitted(tuple(jax.devices()[:1]))
+shards = Descent(optax.adam(0.02), 5, batch=8)._mesh(8)
+assert shards is not None and shards.size == 4
+print(*(abs(a - b).max() for a, b in zip(
+    jax.tree.leaves((four.cell, dict(four.history))),
+    jax.tree.leaves((one.cell, dict(one.history))),
+    strict=True,
+)))
+try:
+    fitted(tuple(jax.devices()[:3]))
+except InputError as error:
+    print(error)
+"""
+
+
+def test_devices_that_share_a_batch_agree_with_one():
+    process = child(SHARED, XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    out, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+    differences, refusal = out.splitlines()
+    assert len(differences.split()) == 4
+    assert all(float(d) < 1e-10 for d in differences.split())
+    assert "3 devices cannot share batches of 8" in refusal
