@@ -89,6 +89,9 @@ MODELS = {
         jnp.asarray(SERIES[:5]), (24.0, 365.25), (1, 1), 1.0
     ),
     "linear autoregression": lambda: stats.linear_ar(Windows.of(SERIES, 4), dt=0.1),
+    "analogs": lambda: stats.analog(
+        Windows.of(SERIES, 3), k=5, dt=0.1, method="increment"
+    ),
     "sparse regression": lambda: Integrated(
         stats.SparseTendency(
             stats.Polynomial(2, constant=False) + stats.Fourier((1.0, 2.5)),
