@@ -5,6 +5,7 @@
 import datetime
 
 import cftime
+import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
@@ -210,6 +211,38 @@ def test_files_that_are_refused(tmp_path):
             open_file(tmp_path / name)
     with pytest.raises(InputError, match="a folder without a Zarr store"):
         open_file(tmp_path)
+
+
+@pytest.mark.parametrize("format", ["NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF4"])
+@pytest.mark.parametrize("unlimited", [[], ["time"]])
+@pytest.mark.parametrize("short", [False, True])
+def test_files_cut_short(tmp_path, format, unlimited, short):
+    """A classic file that is cut reads as zeros unless someone counts its bytes."""
+    dataset = simple()
+    dataset["n"] = ("time", np.arange(20, dtype="int16"))
+    dataset.attrs["title"] = "odd length"
+    if short:  # one record variable of two bytes is not padded
+        dataset = dataset[["n"]].drop_vars("time")
+    path = tmp_path / "x.nc"
+    dataset.to_netcdf(path, format=format, unlimited_dims=unlimited)
+    assert load(open_file(path), "x")["n"].values.tolist() == list(range(20))
+    content = path.read_bytes()
+    for share in (0.05, 0.5, 0.99):
+        cut = tmp_path / f"{share}.nc"
+        cut.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(InputError, match="truncated or damaged"):
+            load(open_file(cut), "cut")
+
+
+def test_the_fifth_version_of_the_classic_format(tmp_path):
+    path = tmp_path / "x.nc"
+    with netCDF4.Dataset(path, "w", format="NETCDF3_64BIT_DATA") as file:
+        file.createDimension("time")
+        file.createVariable("n", "i8", ("time",), fill_value=False)[:] = np.arange(9)
+    assert open_file(path)["n"].values.tolist() == list(range(9))
+    (tmp_path / "y.nc").write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"it has \d+ of \d+ bytes"):
+        open_file(tmp_path / "y.nc")
 
 
 def test_numbers_that_cannot_be_read(tmp_path):

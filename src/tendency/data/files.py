@@ -14,6 +14,7 @@ from typing import Any
 import xarray as xr
 
 from tendency.data.axes import decoded, time_axis
+from tendency.data.classic import whole_size
 from tendency.data.table import TABLES, open_table
 from tendency.errors import InputError
 
@@ -86,6 +87,9 @@ def load(dataset: xr.Dataset, source: str) -> xr.Dataset:
 
 
 def _netcdf(path: Path) -> xr.Dataset:
+    expected, size = whole_size(path), path.stat().st_size
+    if expected is not None and size < expected:
+        raise EOFError(f"it has {size} of {expected} bytes")
     return xr.open_dataset(path, decode_times=False)
 
 
