@@ -28,6 +28,7 @@ from tendency.statistical import (
     linear_ar,
     sparse_regression,
 )
+from tendency.statistical.analog import Method
 from tendency.studies.lorenz63.truth import DT, Size
 from tendency.windows import Windows
 
@@ -145,7 +146,7 @@ def recurrent(layer: str) -> Make:
     return make
 
 
-def analogs(method: str) -> Make:
+def analogs(method: Method) -> Make:
     """What followed the 50 nearest states of the catalogue."""
     return lambda states, size, key: analog(
         Windows.of(states, 2), k=50, method=method, dt=DT

@@ -8,7 +8,7 @@ from tendency.integrate import dormand_prince5
 from tendency.studies.lorenz63 import models as m
 from tendency.studies.lorenz63.models import Row
 
-LEADS = (1, 4, 8)  # steps of h
+LEADS: tuple[int, ...] = (1, 4, 8)  # steps of h
 _BELOW = 1e-6
 
 CLEAN, NOISY = "noise-free", "noise 0.5"

@@ -1,2 +1,0 @@
-"""Moved: import from `tendency.forecasting`."""
-from tendency.forecasting import *  # noqa: F403
