@@ -258,7 +258,7 @@ def test_members_by_vmap(build, kind, key):
         return forecast(cell, spin_up(cell, history), 4)[1]
 
     together = jax.jit(jax.vmap(run))(histories)
-    alone = jnp.stack([run(history) for history in histories])
+    alone = jnp.stack([jax.jit(run)(history) for history in histories])
     np.testing.assert_allclose(together, alone, rtol=1e-11)
 
 
