@@ -183,13 +183,6 @@ def test_a_curriculum_changes_the_horizon_from_its_epoch_on():
     assert told[-1] == {"epoch": 3, "epochs": 4} | last
 
 
-def test_where_says_what_is_learnt(adam):
-    cell, *_ = fitting_problem()
-    fitted = descend(adam, 2, where=lambda c: c.offset)
-    assert_array_equal(fitted.cell.matrix, cell.matrix)
-    assert not np.any(fitted.cell.offset == cell.offset)
-
-
 def at_epoch(epoch, before, after):
     """Gradient descent whose rate changes at an epoch of three steps."""
     rates = [optax.constant_schedule(before), optax.constant_schedule(after)]
@@ -208,14 +201,16 @@ def test_the_weights_kept_are_the_best_and_patience_ends_the_fit():
 
 def test_a_fit_that_explodes_says_where_and_keeps_the_best():
     """The seventh step falls into the abyss; the loss of the eighth shows it."""
-    _, _, validation = fitting_problem()
+    cell, _, validation = fitting_problem()
     message = r"finite at step 7 \(epoch 2\): try a smaller learning rate"
     with pytest.raises(Diverged, match=message) as caught:
-        descend(at_epoch(2, 0.02, 1e200), 9, validated=True)
+        descend(at_epoch(2, 0.02, 1e200), 9, validated=True, where=lambda c: c.offset)
     fitted = caught.value.fitted
     losses = fitted.history["validation_loss"]
     assert len(losses) == 2
     assert_allclose(all_windows(LOSS, fitted.cell, validation), losses[1], rtol=1e-12)
+    assert_array_equal(fitted.cell.matrix, cell.matrix)  # `where` left it out
+    assert not np.any(fitted.cell.offset == cell.offset)
 
 
 def test_least_squares_from_weights_that_are_not_finite_is_refused():
@@ -223,18 +218,6 @@ def test_least_squares_from_weights_that_are_not_finite_is_refused():
     cell = eqx.tree_at(lambda c: c.offset, cell, jnp.array([jnp.nan, 0.0]))
     with pytest.raises(Diverged, match="not finite at the first weights"):
         fit(cell, windows, LeastSquares(), key=KEY)
-
-
-def test_constants_are_not_learnt_and_noise_is_drawn_from_the_key():
-    cell, windows, _ = fitting_problem()
-    noisy = Perturbed(cell, jnp.array([0.5, 0.5]))
-    method = Descent(optax.adamw(0.0, weight_decay=0.1), 2, batch=12)
-    fitted = fit(noisy, windows, method, key=KEY, loss=LOSS)
-    assert eqx.tree_equal(fitted.cell, noisy)
-    first, second = fitted.history["train_loss"]
-    calm = all_windows(LOSS, cell, windows)
-    assert first != second
-    assert min(first, second) > calm  # 0.25 a step and component, added in the mean
 
 
 def test_float32_stays_float32():
@@ -247,14 +230,23 @@ def test_float32_stays_float32():
     assert fitted.history["train_loss"].dtype == np.float32
 
 
-def test_any_function_may_be_the_loss_of_a_descent():
-    def distance(cell, window, *, key=None):
-        return jnp.sum((cell.offset - 3.0) ** 2)
+def test_any_function_may_be_the_loss_and_no_constant_is_touched():
+    """The key that makes steps stochastic reaches it; decay moves weights only."""
+    cell, windows, _ = fitting_problem()
+    keys = []
 
-    fitted = descend(optax.sgd(0.1), 20, loss=distance)
-    assert_allclose(fitted.cell.offset, [3.0, 3.0], atol=1e-4)
+    def distance(cell, window, *, key):
+        keys.append(key)
+        return jnp.sum((cell.cell.offset - 3.0) ** 2)
+
+    method = Descent(optax.adamw(0.3, weight_decay=0.1), 20, batch=4)
+    fitted = fit(Perturbed(cell, 0.5), windows, method, key=KEY, loss=distance).cell
+    assert_allclose(fitted.cell.offset, [3.0, 3.0], atol=0.3)
+    assert float(fitted.cell.matrix[0, 0]) < 0.5  # decayed, without any slope
+    assert float(fitted.std.value) == 0.5
+    assert all(isinstance(key, jax.Array) for key in keys)
     with pytest.raises(InputError, match="least squares needs a loss with residuals"):
-        fit(*fitting_problem()[:2], LeastSquares(), key=KEY, loss=distance)
+        fit(cell, windows, LeastSquares(), key=KEY, loss=distance)
 
 
 # What is refused.
@@ -298,11 +290,11 @@ from tendency.errors import InputError
 from tendency.fitting import Descent, RolloutLoss, fit
 
 assert len(jax.local_devices()) == 4
-cell, windows, validation = fitting_problem()
+cell, windows, _ = fitting_problem()
 
-def fitted(devices, batch=8):
-    method = Descent(optax.adam(0.02), 5, batch=batch, devices=devices)
-    return fit(cell, windows, method, key=jax.random.key(0), validation=validation)
+def fitted(devices):
+    method = Descent(optax.adam(0.02), 5, batch=8, devices=devices)
+    return fit(cell, windows, method, key=jax.random.key(0))
 
 four, one = fitted(None), fitted(tuple(jax.devices()[:1]))
 shards = Descent(optax.adam(0.02), 5, batch=8)._mesh(8)
@@ -320,10 +312,15 @@ except InputError as error:
 
 
 def test_devices_that_share_a_batch_agree_with_one():
-    process = child(SHARED, XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    process = child(
+        SHARED,
+        XLA_FLAGS="--xla_force_host_platform_device_count=4",
+        JAX_COMPILATION_CACHE_DIR=jax.config.jax_compilation_cache_dir,  # pyright: ignore
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.3",
+    )
     out, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
     differences, refusal = out.splitlines()
-    assert len(differences.split()) == 4
+    assert len(differences.split()) == 3
     assert all(float(d) < 1e-10 for d in differences.split())
     assert "3 devices cannot share batches of 8" in refusal

@@ -107,7 +107,13 @@ MODELS = {
 def states(cell):
     carry = spin_up(cell, jnp.asarray(SERIES[: cell.spin_up_steps + 1]))
     times = jnp.arange(2.0) if isinstance(cell, stats.Climatology) else None
-    return forecast(cell, carry, 2, times, key=KEY)[1]
+    return forecast(cell, carry, 2, times)[1]
+
+
+# Equal trees are equal programs; where the class has been run above it is left at that.
+SAME_CODE = {"euler", "ssprk3", "dormand_prince5", "lstm"} | {
+    name for name in MODELS if name.startswith("diffrax")
+}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -118,7 +124,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, name):
     assert metadata == {"name": name}
     assert type(loaded) is type(model)
     assert eqx.tree_equal(model, loaded, typematch=True)
-    if "adaptive" not in name and "implicit" not in name:  # slow to compile
+    if name not in SAME_CODE:
         assert_array_equal(states(loaded), states(model))
 
 
