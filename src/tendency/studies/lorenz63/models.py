@@ -1,5 +1,6 @@
 """How each model of the study's two tables is made, from clean or noisy states."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -64,13 +65,19 @@ def least_squares(
     return fit(cell, windows, method, key=key, loss=loss).cell
 
 
+@functools.cache  # the same functions again, so that what is compiled is used again
+def falling_adam(steps: int) -> optax.GradientTransformation:
+    """Adam with clipped gradients and a learning rate that falls to zero."""
+    rate = optax.cosine_decay_schedule(5e-3, steps)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+
+
 def descent(
     cell: AbstractCell, states: States, epochs: int, stride: int, key: PRNGKeyArray
 ) -> AbstractCell:
     """Fit by Adam over roll-outs of 8 steps, with a falling learning rate."""
     windows = Windows.of(states, cell.spin_up_steps + 1 + 8, stride=stride)
-    rate = optax.cosine_decay_schedule(5e-3, epochs * (len(windows) // 64))
-    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+    optimiser = falling_adam(epochs * (len(windows) // 64))
     method = Descent(optimiser, epochs=epochs, batch=64)
     loss = RolloutLoss(scale=Constant(states.std(0)))
     return fit(cell, windows, method, key=key, loss=loss).cell
