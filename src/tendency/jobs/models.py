@@ -108,13 +108,21 @@ class TemporalCNN(_Descended):
 
 
 class Convolutional(_Descended):
-    """Convolutions of the last `lags` fields, on the grid itself, without EOFs."""
+    """Convolutions of the last `lags` fields, on the grid itself, without EOFs.
+
+    A linear stencil, regressed over one step, to which `depth - 1` hidden layers are
+    added; then all of it is fitted through roll-outs, in single precision.
+    """
 
     kind: Literal["convolutional"]
-    width: PositiveInt = 16
-    depth: PositiveInt = 2
-    kernel: Literal[1, 3, 5, 7, 9] = 5
-    lags: PositiveInt = 1
+    epochs: PositiveInt = 10
+    batch: PositiveInt = 16
+    horizon: PositiveInt = 5
+    width: PositiveInt = 8
+    depth: PositiveInt = 1  # 1 is linear
+    kernel: Literal[1, 3, 5, 7, 9] = 7
+    lags: PositiveInt = 3
+    ridge: NotNegative = 0.01  # of the stencil's regression, toward persistence
 
 
 Model = Annotated[

@@ -1,6 +1,8 @@
 """Floor 5: the record of a job as its models see it, encoded and cut into windows."""
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +32,15 @@ class Encoded:
     def dt(self) -> float:
         """The step of the data [unit of the clock]."""
         return self.material.layout.clock.step
+
+    def in_single_precision(self) -> Self:
+        """The same, in float32: half the memory, and convolutions twice as quick."""
+        weights = self.weights
+        return dataclasses.replace(
+            self,
+            states=self.states.astype(jnp.float32),
+            weights=None if weights is None else weights.astype(np.float32),
+        )
 
     def windows(self, part: str, length: int, *, past: int = 0) -> Windows:
         """Windows whose times lie in a part, but for the first `past` of each."""

@@ -28,6 +28,7 @@ from tendency.networks import (
     TemporalCNN,
     stacked,
 )
+from tendency.networks.convolutional import stencil_regression
 
 _LAYERS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 _SCHEMES = {"euler": euler, "rk4": rk4}
@@ -40,12 +41,11 @@ Network = (
     | models.Recurrent
     | models.EncoderDecoder
     | models.TemporalCNN
-    | models.Convolutional
 )
 
 
 def network(
-    model: Network,
+    model: Network | models.Convolutional,
     encoded: Encoded,
     *,
     seed: int,
@@ -64,7 +64,14 @@ def network(
         Diverged: the loss stopped being finite.
     """
     make, descend = jax.random.split(jax.random.key(seed))
-    cell = initial(model, encoded, make)
+    if isinstance(model, models.Convolutional):
+        encoded = encoded.in_single_precision()
+        start = convolutional(model, encoded, make)
+        cell = stencil_regression(
+            start, encoded.windows("train", model.lags + 1), ridge=model.ridge
+        )
+    else:
+        cell = initial(model, encoded, make)
     past = cell.spin_up_steps
     length = past + 1 + model.horizon
     windows = encoded.windows("train", length)
@@ -105,6 +112,28 @@ def network(
     return fitted.cell, {"history": history, "best_epoch": fitted.best}
 
 
+def convolutional(
+    model: models.Convolutional, encoded: Encoded, key: jax.Array
+) -> Convolutional:
+    """Convolutions on the grid of the data, before their fit.
+
+    Raises:
+        InputError: the variables do not lie on one grid.
+    """
+    shape, points = encoded.material.layout.grid()
+    return Convolutional(
+        shape,
+        jnp.asarray(points),
+        dt=encoded.dt,
+        width=model.width,
+        depth=model.depth,
+        kernel=model.kernel,
+        lags=model.lags,
+        dtype=encoded.states.dtype,
+        key=key,
+    )
+
+
 def initial(model: Network, encoded: Encoded, key: jax.Array) -> AbstractCell:
     """The network before its fit, with the statistics of the training part."""
     samples = encoded.samples("train")
@@ -128,19 +157,6 @@ def initial(model: Network, encoded: Encoded, key: jax.Array) -> AbstractCell:
             size, model.width, standardisation=states, dtype=dtype, key=key
         )
         return Integrated(tendency, dt, _SCHEMES[model.scheme])
-    if isinstance(model, models.Convolutional):
-        shape, points = encoded.material.layout.grid()
-        return Convolutional(
-            shape,
-            jnp.asarray(points),
-            dt=dt,
-            width=model.width,
-            depth=model.depth,
-            kernel=model.kernel,
-            lags=model.lags,
-            dtype=dtype,
-            key=key,
-        )
     keys = jax.random.split(key, 3)
     scaled = {"standardisation": states, "increment_std": steps}
     if isinstance(model, models.TemporalCNN):
