@@ -27,7 +27,7 @@ def valid_prediction_time(
     """
     wrong = ~(errors <= threshold)
     steps = jnp.where(wrong.any(0), jnp.argmax(wrong, 0) + 1, errors.shape[0])
-    return steps * dt
+    return steps.astype(errors.dtype) * dt
 
 
 def lyapunov_exponent(
@@ -60,7 +60,7 @@ def lyapunov_exponent(
 
 
 def quantile_distance(
-    sample: Float[Array, "time *state"], truth: Float[Array, "time *state"]
+    sample: Float[Array, "draw *state"], truth: Float[Array, "time *state"]
 ) -> Float[Array, "*state"]:
     """The mean distance of the quantiles of two samples, a component at a time.
 

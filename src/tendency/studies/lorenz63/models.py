@@ -45,6 +45,7 @@ class Row(NamedTuple):
     make: Make
     published: Published = (None, None, None)
     tangent: bool = True  # whether a Lyapunov exponent is computed
+    quick: bool = False  # whether a quick look includes it
 
 
 PRODUCTS = 3  # of the bilinear network; two would do

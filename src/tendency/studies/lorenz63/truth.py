@@ -50,11 +50,11 @@ class Truth(eqx.Module):
 
     train: Float[Array, "time 3"]
     noisy: Float[Array, "time 3"]
-    histories: Float[Array, "start time 3"]  # the last state is the start
+    histories: Float[Array, "start history 3"]  # the last state is the start
     targets: Float[Array, "start lead 3"]  # leads 1 to 8
-    long_histories: Float[Array, "start time 3"]
-    long_targets: Float[Array, "start lead 3"]
-    series: Float[Array, "time 3"]  # of the course's comparison
+    long_histories: Float[Array, "few history 3"]
+    long_targets: Float[Array, "few long_lead 3"]
+    series: Float[Array, "course 3"]  # of the course's comparison
 
     @property
     def std(self) -> Float[Array, "3"]:
@@ -81,7 +81,7 @@ def simulate(size: Size, seed: int) -> Truth:
     few = starts[:: size.starts // size.long_starts]
 
     def cut(starts, first, last):
-        return later[starts[:, None] + jnp.arange(first, last)]
+        return later[starts[:, None] + jnp.arange(first, last)[None]]
 
     noise = NOISE * jax.random.normal(noise_key, train.shape)
     return Truth(
