@@ -160,3 +160,18 @@ def test_what_cannot_be_fitted_is_refused():
     weights = jnp.asarray(np.arange(400) % 2, float)
     with pytest.raises(InputError, match="every window of 2 times holds a masked"):
         linear_ar(Windows.of(x, 2, weights=weights), dt=1.0)
+
+
+def test_a_ridge_on_increments_draws_toward_persistence():
+    x, segments = joined(noise=1.0)
+    windows = Windows.of(x, 3, segments=segments)
+    plain = linear_ar(windows, dt=1.0)
+    same = linear_ar(windows, dt=1.0, increments=True)
+    np.testing.assert_allclose(same.coefficients, plain.coefficients, atol=1e-10)
+    np.testing.assert_allclose(same.intercept, plain.intercept, atol=1e-9)
+    assert same.noise is not None
+    assert plain.noise is not None
+    np.testing.assert_allclose(same.noise.value, plain.noise.value, atol=1e-10)
+    drawn = linear_ar(windows, ridge=1e9, dt=1.0, increments=True)
+    np.testing.assert_allclose(drawn.coefficients[1], np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(drawn.coefficients[0], 0, atol=1e-6)

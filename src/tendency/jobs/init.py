@@ -16,6 +16,8 @@ from tendency.files import write_atomically
 CONFIG = "tendency.toml"
 _HORIZON = {"second": 60, "minute": 12, "hour": 24, "day": 10, "month": 6, "year": 5}
 _FIELD = 50  # points beyond which a variable is reduced by EOFs
+_LAGS = [1, 3, 5, 10, 20, 40]
+_FIELD_LAGS, _FIELD_RIDGES = [1, 2, 3], [0.01, 0.1, 1.0]
 
 
 def init(path: str | Path, config: str | Path = CONFIG) -> Path:
@@ -144,14 +146,18 @@ def _models(found: Inspection) -> Iterator[str]:
     """Models that the length of the record can feed; baselines are always there."""
     learned = int(0.7 * len(found.times))
     plane = len(found.chosen[0].space) == 2
-    lags = 1 if _is_field(found) else 3
+    field = _is_field(found)
+    components = sum(v.points for v in found.chosen)
+    lags = [p for p in _LAGS if 10 * p * components <= learned]
+    lags = _FIELD_LAGS if field else lags or [1]
     yield "# Climatology, persistence and damped persistence are always scored too."
     yield "[models.ar]"
     yield 'kind = "linear_ar"'
-    yield f"lags = {lags}"
-    if _is_field(found):
-        yield "ridge = 0.1"
-    if _is_field(found) and plane:
+    yield f"lags = {_toml(lags)}  # the validation part chooses"
+    if field:
+        yield f"ridge = {_toml(_FIELD_RIDGES)}  # toward persistence"
+        yield "increments = true"
+    if field and plane:
         yield ""
         yield "[models.convolution]  # on the grid itself, without EOFs"
         yield 'kind = "convolutional"'

@@ -100,7 +100,9 @@ class Convolutional(AbstractCell):
         if standardisation is None:
             ones = jnp.ones(size, dtype)
             standardisation = Standardisation(jnp.zeros_like(ones), ones)
-        self.standardisation = standardisation
+        self.standardisation = jax.tree.map(
+            lambda leaf: leaf.astype(dtype), standardisation
+        )
         self.points = Constant(jnp.asarray(points, jnp.int32))
         grid = jnp.zeros(math.prod(shape), dtype).at[points].set(1.0).reshape(shape)
         self.mask = Constant(grid.max(0, keepdims=True))
@@ -130,7 +132,8 @@ class Convolutional(AbstractCell):
             if i < len(self.kernels):
                 x = self.activation(x) * self.mask.value
         y = y + x if self.kernels else y
-        increment = self._std * y.reshape(-1)[self.points.value]
+        std = self.standardisation.std.value
+        increment = std * y.reshape(-1)[self.points.value]
         new = carry.state + increment.astype(carry.state.dtype)
         return Carry(new, None if carry.memory is None else states[1:])
 
@@ -139,15 +142,11 @@ class Convolutional(AbstractCell):
     ) -> Float[Array, "channels row column"]:
         """What the convolutions read: the standardised fields, and the mask."""
         dtype = self.stencil.dtype
-        anomalies = jax.vmap(self.standardisation.apply)(states).astype(dtype)
+        anomalies = jax.vmap(self.standardisation.apply)(states.astype(dtype))
         grid = jnp.zeros((self.lags, math.prod(self.shape)), dtype)
         fields = grid.at[:, self.points.value].set(anomalies)
         fields = fields.reshape(-1, *self.shape[1:])
         return jnp.concatenate([fields, self.mask.value])
-
-    @property
-    def _std(self) -> Float[Array, " n"]:
-        return self.standardisation.std.value.astype(self.stencil.dtype)
 
 
 def stencil_regression(
@@ -213,7 +212,8 @@ def _normal_equations(cell: Convolutional, windows: Windows, index):
         )
         features = patches[0].reshape(reads * kernel**2, -1).T
         features = jnp.concatenate([features, jnp.ones_like(features[:, :1])], axis=1)
-        target = (states[lags] - states[lags - 1]).astype(features.dtype) / cell._std
+        target = (states[lags] - states[lags - 1]).astype(features.dtype)
+        target = target / cell.standardisation.std.value
 
         def spread(values):
             values = values.astype(features.dtype)

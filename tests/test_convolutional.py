@@ -1,0 +1,108 @@
+"""Convolutions over a grid: against convolutions by hand, and known dynamics."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.signal import correlate2d
+
+from tendency.cell import Carry, Standardisation
+from tendency.errors import InputError
+from tendency.forecasting import forecast, spin_up
+from tendency.networks.convolutional import Convolutional, stencil_regression
+from tendency.windows import Windows
+
+ROWS, COLUMNS = 7, 9
+SEA = np.ones((2, ROWS, COLUMNS), bool)
+SEA[:, 2:4, 3] = False
+POINTS = jnp.asarray(np.flatnonzero(SEA))
+
+
+def model(key, **options) -> Convolutional:
+    options = {"kernel": 3, "lags": 2, "dt": 1.0, **options}
+    return Convolutional((2, ROWS, COLUMNS), POINTS, **options, key=key)
+
+
+def drawn(cell: Convolutional, key) -> Convolutional:
+    """With a stencil that is not zero."""
+    stencil = 0.1 * jax.random.normal(key, cell.stencil.shape, cell.stencil.dtype)
+    offset = jnp.asarray([0.1, -0.2], stencil.dtype)
+    return eqx.tree_at(lambda c: (c.stencil, c.offset), cell, (stencil, offset))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_unfitted_it_is_persistence(key, depth):
+    cell = model(key, depth=depth)
+    state = jax.random.normal(key, POINTS.shape)
+    assert cell.spin_up_steps == 1
+    _, states = forecast(cell, cell.init(state), 3)
+    np.testing.assert_array_equal(states, np.tile(state, (3, 1)))
+
+
+def test_a_step_is_a_correlation_over_the_grid(key):
+    std = 1 + np.arange(POINTS.size) / 100
+    mean = np.linspace(-1, 1, POINTS.size)
+    statistics = Standardisation(jnp.asarray(mean), jnp.asarray(std))
+    cell = drawn(model(key, standardisation=statistics), key)
+    past, now = jax.random.normal(key, (2, POINTS.size))
+    new = cell.step(Carry(now, past[None])).state
+    fields = []
+    for state in (past, now):
+        grid = np.zeros(SEA.size)
+        grid[POINTS] = (state - mean) / std
+        fields.extend(grid.reshape(SEA.shape))
+    fields.append(SEA.any(0).astype(float))
+    increments = [
+        sum(correlate2d(f, k, "same") for f, k in zip(fields, kernels, strict=True)) + b
+        for kernels, b in zip(
+            np.asarray(cell.stencil), np.asarray(cell.offset), strict=True
+        )
+    ]
+    expected = now + std * np.concatenate([i.ravel() for i in increments])[POINTS]
+    np.testing.assert_allclose(new, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_the_regression_finds_the_stencil_that_made_the_data(key):
+    truth = drawn(model(key, depth=1), key)
+    keys = jax.random.split(key, 2)
+    starts = jax.random.normal(keys[0], (60, 2, POINTS.size))
+    ends = jax.vmap(lambda h: forecast(truth, spin_up(truth, h), 1)[1])(starts)
+    states = jnp.concatenate([starts, ends], axis=1).reshape(-1, POINTS.size)
+    windows = Windows.of(states, 3, segments=[3] * 60)
+    found = stencil_regression(model(key, depth=1), windows, ridge=0.0)
+    # The mask shares the constant with the offset: only what is told has to agree.
+    told = jax.vmap(lambda h: forecast(found, spin_up(found, h), 1)[1])(starts)
+    np.testing.assert_allclose(told, ends, atol=1e-6)
+    np.testing.assert_allclose(found.stencil[:, :-1], truth.stencil[:, :-1], atol=1e-6)
+
+    weights = np.ones(states.shape)
+    spoilt = np.array(states)
+    spoilt[2::3, :40] += 100
+    weights[2::3, :40] = 0
+    windows = Windows.of(spoilt, 3, segments=[3] * 60, weights=weights)
+    masked = stencil_regression(model(key, depth=1), windows, ridge=0.0)
+    np.testing.assert_allclose(masked.stencil[:, :-1], truth.stencil[:, :-1], atol=1e-5)
+    drawn_back = stencil_regression(model(key), windows, ridge=1e6)
+    assert np.abs(drawn_back.stencil).max() < 1e-4
+
+
+def test_single_precision_within_a_state_of_double(key):
+    cell = drawn(model(key, depth=2, dtype=jnp.float32), key)
+    history = jax.random.normal(key, (2, POINTS.size), jnp.float64)
+    _, states = forecast(cell, spin_up(cell, history), 2)
+    assert states.dtype == jnp.float64
+    assert cell.stencil.dtype == jnp.float32
+
+
+def test_what_cannot_be(key):
+    with pytest.raises(InputError, match="kernel is 4, an odd number"):
+        model(key, kernel=4)
+    with pytest.raises(InputError, match="lags is 0"):
+        model(key, lags=0)
+    windows = Windows.of(jnp.zeros((9, POINTS.size)), 2)
+    with pytest.raises(InputError, match="windows of 2 times were given and 3"):
+        stencil_regression(model(key), windows)
+    windows = Windows.of(jnp.zeros((9, POINTS.size)), 3)
+    with pytest.raises(InputError, match="ridge is -1"):
+        stencil_regression(model(key), windows, ridge=-1.0)
