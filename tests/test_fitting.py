@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optimistix as optx
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import least_squares
@@ -56,15 +57,19 @@ def test_the_parameters_of_lorenz63_are_found_from_exact_data():
     assert after < 1e-16 < before
 
 
-def test_a_linear_model_is_fitted_as_in_closed_form():
+@pytest.mark.parametrize(
+    "solver", [None, optx.GaussNewton(1e-10, 1e-10)], ids=["own", "optimistix"]
+)
+def test_a_linear_model_is_fitted_as_in_closed_form(solver):
     """x' = A x + b by one-step residuals is a linear regression, weights included."""
-    x = noisy_series(30)
-    weights = np.random.default_rng(1).uniform(0.1, 2.0, 30)
+    x = noisy_series(301)  # so many windows that they are not treated all at once
+    weights = np.random.default_rng(1).uniform(0.1, 2.0, 301)
     windows = Windows.of(x, 2, weights=weights)
     cell = Map(jnp.eye(2), jnp.zeros(2))
-    fitted = fit(cell, windows, LeastSquares(), key=KEY, validation=windows)
+    method = LeastSquares(solver)
+    fitted = fit(cell, windows, method, key=KEY, validation=windows)
     root = np.sqrt(weights[1:, None])
-    predictors = np.column_stack([x[:-1], np.ones(29)])
+    predictors = np.column_stack([x[:-1], np.ones(300)])
     solution = np.linalg.lstsq(root * predictors, root * x[1:])[0]
     assert_allclose(fitted.cell.matrix, solution[:2].T, atol=1e-9)
     assert_allclose(fitted.cell.offset, solution[2], atol=1e-9)
@@ -92,7 +97,10 @@ def shooting():
     return cell, windows, joint
 
 
-def test_multiple_shooting_is_the_dense_joint_least_squares(shooting):
+def test_multiple_shooting_is_the_dense_joint_least_squares(shooting, monkeypatch):
+    """Four windows treated by threes: the last of them beside two that do not exist."""
+    at_once = "tendency.fitting.levenberg_marquardt._WINDOWS_AT_ONCE"
+    monkeypatch.setattr(at_once, 3)
     cell, windows, joint = shooting
     fitted = fit(cell, windows, LeastSquares(), key=KEY, free_initial_states=True)
     assert_allclose(fitted.cell.matrix.ravel(), joint.x[:4], atol=1e-6)
@@ -250,6 +258,13 @@ def test_any_function_may_be_the_loss_and_no_constant_is_touched():
 
 
 # What is refused.
+
+
+def test_a_solver_that_cannot_free_the_initial_states_is_refused():
+    cell, windows, _ = fitting_problem()
+    method = LeastSquares(optx.GaussNewton(1e-8, 1e-8))
+    with pytest.raises(InputError, match="GaussNewton was asked to fit free initial"):
+        fit(cell, windows, method, key=KEY, free_initial_states=True)
 
 
 @pytest.mark.parametrize(

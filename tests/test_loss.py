@@ -89,5 +89,8 @@ def test_a_free_start_is_held_by_its_misfit_to_the_observed_state():
     start = states[0] + 0.5
     _, ahead = forecast(cell, Carry(start), 3)
     errors = np.concatenate([start[None], ahead]) - states
-    window = Window(states, None, None, start)
-    assert_allclose(RolloutLoss()(cell, window), np.mean(errors**2), rtol=1e-14)
+    weights = np.array([3.0, 0.0, 1.0, 0.5])
+    for w in (np.ones(4), weights):
+        window = Window(states, None, jnp.asarray(w), start)
+        expected = w @ (errors**2).mean(1) / w.sum()
+        assert_allclose(RolloutLoss()(cell, window), expected, rtol=1e-14)
