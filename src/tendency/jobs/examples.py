@@ -70,7 +70,7 @@ def _series_section(
     part = material.layout.parts[variable.name]
     drawn = dict.fromkeys([*ranked[: _SHOWN - 1], "climatology"])
     for which in _spread(len(starts), _EXAMPLES):
-        i = starts[which]
+        i = int(starts[which])
         first, stop = max(0, i - 2 * steps), min(i + steps + 1, len(material.series.t))
         clock = material.layout.clock
         before = material.series.part(first, stop)

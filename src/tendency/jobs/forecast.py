@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Float, Int
 
 from tendency import __version__
 from tendency.data.clock import show
@@ -141,7 +141,7 @@ def _batch(model, series, index, key, steps: int, members: int):
     if members == 1:
         return jax.vmap(lambda i: _one(model, series, i, None, steps))(index)
 
-    def ensemble(i: Array, keys: PRNGKeyArray) -> Array:
+    def ensemble(i, keys):
         one = jax.vmap(lambda k: _one(model, series, i, k, steps), out_axes=1)
         return one(keys)
 
@@ -157,7 +157,7 @@ def _one(model, series, i, key, steps: int):
         return jax.lax.dynamic_slice_in_dim(array, i - past, past + 1)
 
     carry = spin_up(cell, history(encoded), history(times))
-    ends = times[i] + cell.dt * jnp.arange(steps + 1)
+    ends = times[i] + cell.dt * jnp.arange(steps + 1, dtype=times.dtype)
     latent = forecast(cell, carry, steps, ends, key=key)[1]
     told = preparation.decode(latent, ends[1:])
     if preparation.patterns is None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -34,6 +35,7 @@ _LAYERS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 _SCHEMES = {"euler": euler, "rk4": rk4}
 _CLIP = 1.0  # the largest norm of a gradient
 _DECAY = 1e-4  # of the weights
+_CALM = 0.1  # of the usual size: what gives the step, before the fit
 
 Network = (
     models.MLP
@@ -151,11 +153,13 @@ def initial(model: Network, encoded: Encoded, key: jax.Array) -> AbstractCell:
             dtype=dtype,
             key=key,
         )
+        tendency = _calmed(tendency, lambda m: [m.layers[-1].weight])
         return Integrated(tendency, dt, _SCHEMES[model.scheme])
     if isinstance(model, models.Bilinear):
         tendency = Bilinear(
             size, model.width, standardisation=states, dtype=dtype, key=key
         )
+        tendency = _calmed(tendency, lambda m: [m.linear.weight, m.mixing])
         return Integrated(tendency, dt, _SCHEMES[model.scheme])
     keys = jax.random.split(key, 3)
     scaled = {"standardisation": states, "increment_std": steps}
@@ -169,12 +173,14 @@ def initial(model: Network, encoded: Encoded, key: jax.Array) -> AbstractCell:
             dtype=dtype,
             key=keys[0],
         )
+        convolutions = _calmed(convolutions, lambda m: [m.readout.weight])
         return TemporalCNN(convolutions, dt, **scaled)
     if isinstance(model, models.EncoderDecoder):
         kind, units = _LAYERS[model.layer], (model.width,)
         encoder = stacked(kind, size, units, dtype=dtype, key=keys[0])
         layers = stacked(kind, size, units, dtype=dtype, key=keys[1])
         decoder = Recurrent(layers, size, key=keys[2])
+        decoder = _calmed(decoder, lambda m: [m.readout.weight])
         scaled["spin_up_steps"] = model.history
         return EncoderDecoder(encoder, decoder, dt, **scaled)
     layers = stacked(
@@ -182,4 +188,10 @@ def initial(model: Network, encoded: Encoded, key: jax.Array) -> AbstractCell:
         key=keys[0],
     )  # fmt: skip
     recurrent = Recurrent(layers, size, key=keys[1])
+    recurrent = _calmed(recurrent, lambda m: [m.readout.weight])
     return RecurrentCell(recurrent, dt, spin_up_steps=model.history, **scaled)
+
+
+def _calmed(module: Any, where: Callable[[Any], list]) -> Any:
+    """Near persistence to begin with, so that no first roll-out runs away."""
+    return eqx.tree_at(where, module, replace_fn=lambda w: _CALM * w)

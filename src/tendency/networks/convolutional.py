@@ -230,8 +230,7 @@ def _normal_equations(cell: Convolutional, windows: Windows, index):
             jnp.einsum("cpi,cp->ci", weighted, spread(target)),
             w.sum(1),
         )
-        wide = jnp.promote_types(features.dtype, jnp.result_type(float))
-        return jax.tree.map(lambda a, b: a + b.astype(wide), total, found), None
+        return jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, found), None
 
     unknowns = reads * kernel**2 + 1
     start = (
@@ -239,8 +238,6 @@ def _normal_equations(cell: Convolutional, windows: Windows, index):
         jnp.zeros((channels, unknowns)),
         jnp.zeros(channels),
     )
-    wide = jnp.promote_types(cell.stencil.dtype, jnp.result_type(float))
-    start = jax.tree.map(lambda a: a.astype(wide), start)
     return jax.lax.scan(one, start, index)[0]
 
 
