@@ -58,11 +58,12 @@ def least_squares(
     stride: int,
     key: PRNGKeyArray,
     steps: int = 50,
+    tolerance: float = 1e-8,
 ) -> AbstractCell:
     """Fit by Levenberg-Marquardt over roll-outs of `horizon` steps."""
     windows = Windows.of(states, cell.spin_up_steps + 1 + horizon, stride=stride)
     loss = RolloutLoss(scale=Constant(states.std(0)))
-    method = LeastSquares(max_steps=steps, tolerance=1e-8)
+    method = LeastSquares(max_steps=steps, tolerance=tolerance)
     return fit(cell, windows, method, key=key, loss=loss).cell
 
 
@@ -98,21 +99,27 @@ def bilinear(scheme: AbstractScheme = rk4, substeps: int = 1) -> Make:
 def bilinear_rollout(states: States, size: Size, key: PRNGKeyArray) -> AbstractCell:
     """Longer and longer roll-outs from noisy states: 5, then 20 steps."""
     cell = Integrated(Bilinear.of(states, PRODUCTS, key=key), DT)
-    for horizon, stride in ((5, 2), (20, 4)):
-        cell = least_squares(cell, states, horizon, stride, key)
-    return cell
+    cell = least_squares(cell, states, 5, 5, key, tolerance=1e-4)
+    return least_squares(cell, states, 20, 4, key, tolerance=1e-5)
 
 
 def bilinear_shooting(states: States, size: Size, key: PRNGKeyArray) -> AbstractCell:
-    """Multiple shooting over windows of 50 states, started from roll-outs."""
-    cell = bilinear_rollout(states, size, key)
-    return fit(
-        cell,
-        Windows.of(states, 50, stride=50),
-        LeastSquares(),
-        key=key,
-        free_initial_states=True,
-    ).cell
+    """Multiple shooting over windows of 50, 100, then 200 states.
+
+    Each fit starts from the weights and states of the one before; the first from
+    roll-outs of 5 steps and the noisy states.
+    """
+    cell = Integrated(Bilinear.of(states, PRODUCTS, key=key), DT)
+    cell = least_squares(cell, states, 5, 5, key, tolerance=1e-4)
+    starts = True
+    for length in (50, 100, 200):
+        windows = Windows.of(states, length, stride=length)
+        if starts is not True:
+            starts = starts[::2][: len(windows)]
+        method = LeastSquares(max_steps=50, tolerance=1e-6)
+        fitted = fit(cell, windows, method, key=key, free_initial_states=starts)
+        cell, starts = fitted.cell, fitted.initial_states
+    return cell
 
 
 def mlp(states: States, size: Size, key: PRNGKeyArray) -> AbstractCell:
