@@ -1,0 +1,1 @@
+"""What the peers do in the benchmarks; runs in their environment, without `tendency`."""
