@@ -22,6 +22,7 @@ app = App(
     help="Learn, forecast and score geophysical dynamics.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # `main` tells of it
 )
 _JOB = Group("Your own file", sort_key=1)
 _STUDY = Group("Studies", sort_key=2)
@@ -190,7 +191,7 @@ def main() -> NoReturn:
     """The `tendency` command."""
     configure()
     try:
-        app()
+        app(sys.argv[1:])
     except InputError as error:
         _stop(error)
     except ArithmeticError as error:  # `Diverged`, whose module is slow to import

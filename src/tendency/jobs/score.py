@@ -148,8 +148,9 @@ def print_scores(scores: Sequence[Score], unit: str) -> None:
     """A table for each variable and metric, the best model of each lead in bold."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console()
+    console = Console(markup=False)  # [m] is a unit
     for case, metric in dict.fromkeys((s.case, s.metric) for s in scores):
         chosen = [s for s in scores if (s.case, s.metric) == (case, metric)]
         leads = sorted({s.lead for s in chosen if s.lead is not None})
@@ -169,7 +170,7 @@ def print_scores(scores: Sequence[Score], unit: str) -> None:
             for lead in leads:
                 v = value.get((model, lead))
                 text = "" if v is None else f"{v:.4g}"
-                cells.append(f"[bold]{text}[/]" if v == best[lead] else text)
+                cells.append(Text(text, "bold" if v == best[lead] else ""))
             table.add_row(model, *cells)
         console.print(table)
 

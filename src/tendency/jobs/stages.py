@@ -44,11 +44,11 @@ def check(config: str, overrides: Sequence[str] = ()) -> None:
     job = load_job(config, overrides)
     tables = found(job)
     check_metrics(job, load_material(job).layout)
-    console = Console()
+    console = Console(markup=False)  # [m] is a unit
     for heading, rows in tables.items():
         table = Table(title=heading, title_justify="left", show_header=False, box=None)
         table.add_column(min_width=14)
-        table.add_column()
+        table.add_column(overflow="fold")
         for what, how in rows:
             table.add_row(what, how)
         console.print(table)
