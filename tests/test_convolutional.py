@@ -10,7 +10,7 @@ from scipy.signal import correlate2d
 from tendency.cell import Carry, Standardisation
 from tendency.errors import InputError
 from tendency.forecasting import forecast, spin_up
-from tendency.networks.convolutional import Convolutional, stencil_regression
+from tendency.networks import Convolutional, stencil_regression
 from tendency.windows import Windows
 
 ROWS, COLUMNS = 7, 9
@@ -31,9 +31,9 @@ def drawn(cell: Convolutional, key) -> Convolutional:
     return eqx.tree_at(lambda c: (c.stencil, c.offset), cell, (stencil, offset))
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_unfitted_it_is_persistence(key, depth):
-    cell = model(key, depth=depth)
+@pytest.mark.parametrize(("depth", "coarse"), [(1, 0), (2, 2), (3, 0)])
+def test_unfitted_it_is_persistence(key, depth, coarse):
+    cell = model(key, depth=depth, coarse=coarse)
     state = jax.random.normal(key, POINTS.shape)
     assert cell.spin_up_steps == 1
     _, states = forecast(cell, cell.init(state), 3)
@@ -85,6 +85,30 @@ def test_the_regression_finds_the_stencil_that_made_the_data(key):
     np.testing.assert_allclose(masked.stencil[:, :-1], truth.stencil[:, :-1], atol=1e-5)
     drawn_back = stencil_regression(model(key), windows, ridge=1e6)
     assert np.abs(drawn_back.stencil).max() < 1e-4
+
+
+def test_blocks_see_what_is_far(key):
+    cell = model(key, coarse=3, kernel=1, lags=1)
+    fields = jax.random.normal(key, (2, ROWS, COLUMNS))
+    padded = np.pad(fields, ((0, 0), (0, 2), (0, 0)))
+    means = padded.reshape(2, 3, 3, 3, 3).mean((2, 4))
+    np.testing.assert_allclose(cell.block_means(fields), means, atol=1e-12)
+    back = cell.interpolated(jnp.asarray(means))
+    np.testing.assert_allclose(back[:, 1::3, 1::3], means[:, :2], atol=1e-12)
+    between = (2 * means[:, 0, 0] + means[:, 0, 1]) / 3
+    np.testing.assert_allclose(back[:, 1, 2], between, atol=1e-12)
+
+    # An increment that follows the mean over a block is found.
+    draw = jax.random.normal(key, cell.stencil.shape, cell.stencil.dtype)
+    truth = eqx.tree_at(lambda c: c.coarse_stencil, cell, draw)
+    starts = jax.random.normal(key, (50, 1, POINTS.size))
+    ends = jax.vmap(lambda h: forecast(truth, spin_up(truth, h), 1)[1])(starts)
+    states = jnp.concatenate([starts, ends], axis=1).reshape(-1, POINTS.size)
+    windows = Windows.of(states, 2, segments=[2] * 50)
+    found = stencil_regression(cell, windows, ridge=0.0)
+    assert found.coarse_stencil is not None
+    np.testing.assert_allclose(found.coarse_stencil[:, :-1], draw[:, :-1], atol=1e-5)
+    np.testing.assert_allclose(found.stencil[:, :-1], 0, atol=1e-5)
 
 
 def test_single_precision_within_a_state_of_double(key):

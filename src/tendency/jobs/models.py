@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 NotNegative = Annotated[float, Field(ge=0)]
+NotNegativeInt = Annotated[int, Field(ge=0)]
 _T = TypeVar("_T")
 Choices = Annotated[list[_T], Field(min_length=1)]
 
@@ -120,7 +121,8 @@ class Convolutional(_Descended):
     horizon: PositiveInt = 5
     width: PositiveInt = 8
     depth: PositiveInt = 1  # 1 is linear
-    kernel: Literal[1, 3, 5, 7, 9] = 7
+    kernel: Literal[1, 3, 5, 7, 9] = 5
+    coarse: NotNegativeInt = 10  # points across the blocks of a second stencil; 0: none
     lags: PositiveInt = 3
     ridge: NotNegative = 0.01  # of the stencil's regression, toward persistence
 

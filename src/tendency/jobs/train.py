@@ -28,8 +28,8 @@ from tendency.networks import (
     RecurrentCell,
     TemporalCNN,
     stacked,
+    stencil_regression,
 )
-from tendency.networks.convolutional import stencil_regression
 
 _LAYERS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 _SCHEMES = {"euler": euler, "rk4": rk4}
@@ -131,6 +131,7 @@ def convolutional(
         depth=model.depth,
         kernel=model.kernel,
         lags=model.lags,
+        coarse=model.coarse,
         dtype=encoded.states.dtype,
         key=key,
     )

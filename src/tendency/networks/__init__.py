@@ -18,5 +18,8 @@ from tendency.networks.recurrent import many_to_one as many_to_one
 from tendency.networks.recurrent import one_to_many as one_to_many
 from tendency.networks.recurrent import one_to_one as one_to_one
 from tendency.networks.scaling import Scaling as Scaling
+from tendency.networks.stencil_regression import (
+    stencil_regression as stencil_regression,
+)
 from tendency.networks.temporal_cnn import CausalConvolutions as CausalConvolutions
 from tendency.networks.temporal_cnn import TemporalCNN as TemporalCNN

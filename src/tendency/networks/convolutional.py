@@ -1,7 +1,7 @@
-"""Floor 1: convolutions over the fields of a grid, with the same weights everywhere.
+"""Convolutions over the fields of a grid, with the same weights everywhere.
 
-`Convolutional` is the cell; `stencil_regression` gives it its linear part in closed
-form, from which a fit through roll-outs goes on.
+`stencil_regression` gives a `Convolutional` its linear part in closed form, from which
+a fit through roll-outs goes on.
 """
 
 import itertools
@@ -10,24 +10,23 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, DTypeLike, Float, Int, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell, Carry, Constant, Standardisation
 from tendency.errors import InputError
 from tendency.networks.dense import Activation, at_least, check_step, float_type
-from tendency.windows import Windows
 
 
 class Convolutional(AbstractCell):
-    """x' = x + std ⊙ (K ∗ z + N(z)), with z the last `lags` fields and a mask.
+    """x' = x + std ⊙ (K ∗ z + U(C ∗ D z) + N(z)), z the last `lags` fields and a mask.
 
     The state is the vector of a grid's valid points; z is its standardised form on the
     grid, zero where there is no point, and the mask tells where that is. The stencil K
     is a linear regression of the increment on a neighbourhood, whose few weights serve
     every point: it learns from a short record where a regression on the whole field
-    cannot. The network N, convolutions with an activation between them, adds what is
-    not linear.
+    cannot. C is another on the means D z of square blocks, interpolated back (U) to the
+    grid: it sees what comes from far, as weather does. The network N, convolutions with
+    an activation between them, adds what is not linear.
 
     The numbers of the convolutions have the type of the weights, the state keeps its
     own. All that the step adds starts at zero: an unfitted model is persistence.
@@ -35,6 +34,7 @@ class Convolutional(AbstractCell):
 
     stencil: Float[Array, "out in row column"]  # K
     offset: Float[Array, " out"]
+    coarse_stencil: Float[Array, "out in row column"] | None  # C
     kernels: tuple[Float[Array, "out in row column"], ...]  # of N, none if linear
     biases: tuple[Float[Array, " out"], ...]
     standardisation: Standardisation
@@ -42,6 +42,7 @@ class Convolutional(AbstractCell):
     mask: Constant  # (1, row, column)
     dt: float = eqx.field(static=True)  # [time unit of the data]
     lags: int = eqx.field(static=True)
+    coarse: int = eqx.field(static=True)
     shape: tuple[int, int, int] = eqx.field(static=True)
     activation: Activation = eqx.field(static=True)
 
@@ -55,6 +56,7 @@ class Convolutional(AbstractCell):
         depth: int = 1,
         kernel: int = 5,
         lags: int = 1,
+        coarse: int = 0,
         activation: Activation = jax.nn.gelu,
         standardisation: Standardisation | None = None,
         dtype: DTypeLike | None = None,
@@ -69,12 +71,14 @@ class Convolutional(AbstractCell):
             depth: layers of N; 1 leaves N out, and the model is linear.
             kernel: rows and columns of each kernel, odd.
             lags: the states that are read; the memory holds `lags - 1` of them.
+            coarse: rows and columns of a block of D; 0 leaves C out.
             standardisation: of the state; mean zero and deviation one if `None`.
 
         Raises:
             InputError: an even kernel, fewer than one layer, lag or channel.
         """
         at_least(1, kernel=kernel, depth=depth, lags=lags, width=width)
+        at_least(0, coarse=coarse)
         check_step(dt)
         if kernel % 2 == 0:
             raise InputError(
@@ -85,6 +89,7 @@ class Convolutional(AbstractCell):
         reads = channels * lags + 1
         self.stencil = jnp.zeros((channels, reads, kernel, kernel), dtype)
         self.offset = jnp.zeros(channels, dtype)
+        self.coarse_stencil = jnp.zeros_like(self.stencil) if coarse else None
         sizes = [reads, *[width] * (depth - 1), channels] if depth > 1 else []
         pairs = list(itertools.pairwise(sizes))
         last = len(pairs) - 1
@@ -106,7 +111,7 @@ class Convolutional(AbstractCell):
         self.points = Constant(jnp.asarray(points, jnp.int32))
         grid = jnp.zeros(math.prod(shape), dtype).at[points].set(1.0).reshape(shape)
         self.mask = Constant(grid.max(0, keepdims=True))
-        self.dt, self.lags, self.shape = dt, lags, shape
+        self.dt, self.lags, self.coarse, self.shape = dt, lags, coarse, shape
         self.activation = activation
 
     @property
@@ -124,11 +129,14 @@ class Convolutional(AbstractCell):
         if carry.memory is not None:
             states = jnp.concatenate([carry.memory, states])
         x = self.inputs(states)
-        y = _convolved(x, self.stencil, self.offset)
+        y = _convolved(x, self.stencil) + self.offset[:, None, None]
+        if self.coarse_stencil is not None:
+            far = _convolved(self.block_means(x), self.coarse_stencil)
+            y = y + self.interpolated(far)
         for i, (kernel, bias) in enumerate(
             zip(self.kernels, self.biases, strict=True), start=1
         ):
-            x = _convolved(x, kernel, bias)
+            x = _convolved(x, kernel) + bias[:, None, None]
             if i < len(self.kernels):
                 x = self.activation(x) * self.mask.value
         y = y + x if self.kernels else y
@@ -148,102 +156,25 @@ class Convolutional(AbstractCell):
         fields = fields.reshape(-1, *self.shape[1:])
         return jnp.concatenate([fields, self.mask.value])
 
+    def block_means(
+        self, x: Float[Array, "channels row column"]
+    ) -> Float[Array, "channels blocks_down blocks_across"]:
+        """The means of square blocks, zero beyond the edge of the grid."""
+        n = self.coarse
+        x = jnp.pad(x, ((0, 0), (0, -x.shape[1] % n), (0, -x.shape[2] % n)))
+        blocks = x.reshape(len(x), x.shape[1] // n, n, x.shape[2] // n, n)
+        return blocks.mean((2, 4))
 
-def stencil_regression(
-    cell: Convolutional,
-    windows: Windows,
-    *,
-    ridge: float = 1e-2,
-    samples: int = 400_000,
-) -> Convolutional:
-    """The cell with the stencil of least squared error over one step.
-
-    Minimises Σ w |dz - K ∗ z|² / Σ w + ridge Σ |K|² σ², σ the deviation of each input,
-    over all points of the grid: closed form, from normal equations of
-    (channels · lags + 1) · kernel² unknowns. A ridge draws toward persistence.
-
-    Arguments:
-        windows: of `cell.lags + 1` times or more, of which the first so many are read.
-            A point counts by its weight at the last of these.
-        ridge: a number without units.
-        samples: as many points and times at least, as long as there are more; windows
-            beyond are left out evenly.
-
-    Raises:
-        InputError: the windows are too short, or `ridge` is negative.
-    """
-    if windows.length < cell.lags + 1:
-        raise InputError(
-            f"windows of {windows.length} times were given and {cell.lags + 1} are "
-            "needed for the regression: cut longer windows"
-        )
-    if not ridge >= 0:
-        raise InputError(f"ridge is {ridge}, expected zero or more: change its sign")
-    size = cell.points.value.shape[0]
-    every = max(1, len(windows) * size // samples)
-    index = jnp.arange(0, len(windows), every)
-    gram, moment, weight = _normal_equations(cell, windows, index)
-    gram, moment = np.asarray(gram, np.float64), np.asarray(moment, np.float64)
-    weight = np.maximum(np.asarray(weight, np.float64), 1e-30)[:, None]
-    gram, moment = gram / weight[..., None], moment / weight
-    diagonal = np.einsum("cii->ci", gram)
-    # What never varies, the mask's share of the constant among it, is left at zero.
-    diagonal = np.maximum(diagonal, 1e-9 * diagonal.max(1, keepdims=True))
-    penalty = max(ridge, 1e-9) * diagonal
-    penalty[:, -1] = 1e-9
-    gram += np.einsum("ci,ij->cij", penalty, np.eye(gram.shape[1]))
-    weights = np.linalg.solve(gram, moment[..., None])[..., 0]
-    dtype = cell.stencil.dtype
-    stencil = jnp.asarray(weights[:, :-1].reshape(cell.stencil.shape), dtype)
-    offset = jnp.asarray(weights[:, -1], dtype)
-    return eqx.tree_at(lambda c: (c.stencil, c.offset), cell, (stencil, offset))
-
-
-@eqx.filter_jit
-def _normal_equations(cell: Convolutional, windows: Windows, index):
-    channels, reads, kernel, _ = cell.stencil.shape
-    size = math.prod(cell.shape)
-
-    def one(total, i):
-        window = windows.take(i)
-        states, lags = window.states, cell.lags
-        patches = jax.lax.conv_general_dilated_patches(
-            cell.inputs(states[:lags])[None], (kernel, kernel), (1, 1), "SAME"
-        )
-        features = patches[0].reshape(reads * kernel**2, -1).T
-        features = jnp.concatenate([features, jnp.ones_like(features[:, :1])], axis=1)
-        target = (states[lags] - states[lags - 1]).astype(features.dtype)
-        target = target / cell.standardisation.std.value
-
-        def spread(values):
-            values = values.astype(features.dtype)
-            grid = jnp.zeros(size, features.dtype).at[cell.points.value].set(values)
-            return grid.reshape(channels, -1)
-
-        weight = jnp.ones_like(target)
-        if window.weights is not None:
-            weight = jnp.broadcast_to(window.weights[lags], target.shape)
-        w = spread(weight)
-        weighted = features[None] * w[..., None]
-        found = (
-            jnp.einsum("cpi,pj->cij", weighted, features),
-            jnp.einsum("cpi,cp->ci", weighted, spread(target)),
-            w.sum(1),
-        )
-        return jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, found), None
-
-    unknowns = reads * kernel**2 + 1
-    start = (
-        jnp.zeros((channels, unknowns, unknowns)),
-        jnp.zeros((channels, unknowns)),
-        jnp.zeros(channels),
-    )
-    return jax.lax.scan(one, start, index)[0]
+    def interpolated(
+        self, x: Float[Array, "channels blocks_down blocks_across"]
+    ) -> Float[Array, "channels row column"]:
+        """From the middles of the blocks to the grid, linearly."""
+        n, (_, rows, columns) = self.coarse, self.shape
+        fine = (len(x), x.shape[1] * n, x.shape[2] * n)
+        return jax.image.resize(x, fine, "linear")[:, :rows, :columns]
 
 
 def _convolved(
-    x: Float[Array, "in row column"],
-    kernel: Float[Array, "out in height width"],
-    bias: Float[Array, " out"],
+    x: Float[Array, "in row column"], kernel: Float[Array, "out in height width"]
 ) -> Float[Array, "out row column"]:
-    return jax.lax.conv(x[None], kernel, (1, 1), "SAME")[0] + bias[:, None, None]
+    return jax.lax.conv(x[None], kernel, (1, 1), "SAME")[0]
