@@ -1,8 +1,6 @@
 """The data of the benchmarks: a long trajectory of Lorenz-63 in float32."""
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 import tendency
 from tendency.physics import Lorenz63

@@ -1,11 +1,13 @@
-"""A training step: the bilinear model of Lorenz-63, loss of a roll-out of five steps."""
+"""A training step: the bilinear model of Lorenz-63, a roll-out of five steps."""
 
 STEPS = 234  # batches of 32 in an epoch
 EPOCHS = 10
 
 
 def prepare():
-    import jax
+    from typing import Any
+
+import jax
     import jax.numpy as jnp
     import optax
 
@@ -42,7 +44,7 @@ def prepare():
     return {"problem": problem, "agreed": agreed}, run
 
 
-def _at(model, name):
+def _at(model, name) -> Any:
     for part in name.split("."):
         model = getattr(model, part)
     return model

@@ -1,4 +1,4 @@
-"""One side of a benchmark, in a process of its own: `python -m benchmarks.worker MODULE`.
+"""One side of a benchmark in its own process: `python -m benchmarks.worker MODULE`.
 
 It reads JSON lines and answers each with one. `{"prepare": {...}}` calls
 `MODULE.prepare(**...)`, which returns what the sides must agree on and a function that
@@ -13,6 +13,7 @@ import os
 import sys
 import time
 import traceback
+from typing import Any
 
 
 def main(module: str) -> None:
@@ -33,9 +34,10 @@ def main(module: str) -> None:
         except Exception as error:
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"}
-        answer["cpu"] = time.process_time() - cpu
-        answer["wall"] = time.perf_counter() - wall
-        answers.write(json.dumps(answer) + "\n")
+        timed: dict[str, Any] = dict(answer)
+        timed["cpu"] = time.process_time() - cpu
+        timed["wall"] = time.perf_counter() - wall
+        answers.write(json.dumps(timed) + "\n")
 
 
 if __name__ == "__main__":

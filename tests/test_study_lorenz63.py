@@ -60,6 +60,7 @@ def test_what_is_cut_from_the_trajectory_fits_together(truth):
 def test_the_bilinear_network_finds_the_equations(truth):
     make = models.bilinear(dormand_prince5)
     cell = make(truth.train, TINY, jax.random.key(0))
+    assert isinstance(cell, Integrated)
     found = polynomial_coefficients(cell.tendency, 3)
     np.testing.assert_allclose(found, TRUTH, atol=1e-4)  # Dormand-Prince's own error
 

@@ -1,1 +1,1 @@
-"""What the peers do in the benchmarks; runs in their environment, without `tendency`."""
+"""What the peers do; runs in their own environment, without `tendency`."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 
 from tendency.cell import Standardisation
-from tendency.networks.dense import Dense, at_least, glorot
+from tendency.networks.dense import Dense, at_least, glorot, product
 from tendency.networks.scaling import Scaling
 
 
@@ -70,7 +70,7 @@ class Bilinear(eqx.Module):
         self, state: Float[Array, " size"], forcing: PyTree = None
     ) -> Float[Array, " size"]:
         z = self.scaling.inputs(state)
-        dz = self.linear(z) + (self.left(z) * self.right(z)) @ self.mixing
+        dz = self.linear(z) + product(self.left(z) * self.right(z), self.mixing)
         return (self.scaling.output_std.value * dz).astype(state.dtype)
 
     def coefficients(

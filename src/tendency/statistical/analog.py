@@ -51,7 +51,9 @@ class AdaptiveGaussian(AbstractKernel):
 
     def __call__(self, squares):
         width = jnp.square(self.factor) * _squared_median(squares)
-        return jnp.exp(-squares / jnp.maximum(width, float(jnp.finfo(squares.dtype).tiny)))
+        return jnp.exp(
+            -squares / jnp.maximum(width, float(jnp.finfo(squares.dtype).tiny))
+        )
 
 
 class Gaussian(AbstractKernel):
@@ -181,7 +183,7 @@ def analog(
     scaled: bool = True,
     draw: Draw = "gaussian",
 ) -> Analog:
-    """The catalogue of all windows: `windows.length - 1` past states, then what followed.
+    """The catalogue of all windows: `windows.length - 1` past states, then the next.
 
     Args:
         windows: samples of past states and their successor. One with a zero weight

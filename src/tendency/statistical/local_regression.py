@@ -25,8 +25,8 @@ def fit_weights(
 ) -> Float[Array, " k"]:
     """Numbers aₙ with Σ aₙ yₙ = b₀, the value at the point, whatever the outcomes yₙ.
 
-    Here b minimises Σ wₙ (yₙ - f(zₙ)·b)² + ridge (b₁² + ...), where f is 1, zᵢ, zᵢ zⱼ up
-    to `degree` and the zₙ are the `offsets` in units of their root mean square, so that
+    Here b minimises Σ wₙ (yₙ - f(zₙ)·b)² + ridge (b₁² + ...), where f is 1, zᵢ, zᵢ zⱼ
+    Here b minimises Σ wₙ (yₙ - f(zₙ)·b)² + ridge (b₁² + ...), f being 1, zᵢ, zᵢ zⱼ
     the ridge has no units. The `weights` wₙ sum to one, and so do the aₙ. A ridge near
     rounding is always added: neighbours on a line or a plane fit like any others.
     """
@@ -99,7 +99,8 @@ def _at_least(ridge: float, like: Array) -> float:
 def _first_of_inverse(upper: dict[tuple[int, int], Array], size: int) -> list[Array]:
     """The first column of the inverse of a symmetric matrix, by elimination.
 
-    Of the matrix the upper triangle is given. LAPACK is slow with batches of small ones.
+    Of the matrix the upper triangle is given. LAPACK is slow with batches of small
+    ones.
     """
     one = jnp.ones_like(upper[0, 0])
     right = [one] + [jnp.zeros_like(one)] * (size - 1)

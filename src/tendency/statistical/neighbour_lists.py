@@ -7,7 +7,7 @@ the distance from the centre to the last state of the list.
 """
 
 import math
-from typing import Self
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -20,8 +20,9 @@ from tendency.statistical.selection import take
 
 _DIMENSIONS = 12  # beyond, no list of useful length would do
 _ENTRIES = 2**24  # in all the lists of a catalogue
-_TRIALS = 64
-_ENOUGH = 0.7  # share of the trials that the short list must settle
+_LENGTHS = ((2.5, 16), (5, 8))  # short and long, in units of k, in order of preference
+_TRIALS = 128
+_SETTLED = (0.7, 0.97)  # shares of the trials that short and long lists must settle
 
 
 class Lists(eqx.Module):
@@ -36,41 +37,41 @@ class Lists(eqx.Module):
 
     @classmethod
     def of(cls, points: Float[np.ndarray, "n d"], k: int) -> Self | None:
-        """Lists that settle most queries like the `points`, or none where none would.
-
-        The short ones have about 2.5 k entries and the long ones 16 k.
-        """
+        """Lists that settle most queries like the `points`, else `None`."""
         from scipy.spatial import KDTree  # a tenth of a second that few need
 
         size, d = points.shape
-        lengths = 16 * math.ceil(2.5 * k / 16), 16 * k
-        if d > _DIMENSIONS or size < 2 * lengths[1]:
+        if d > _DIMENSIONS or size < 32 * k:
             return None
-        tree = KDTree(points)
-        share = max(1, k // 16, size * lengths[1] // _ENTRIES)
-        axis, level, leaves = _divided(points, math.ceil(math.log2(size / share)))
-        centre = np.stack([(points[i].min(0) + points[i].max(0)) / 2 for i in leaves])
+        tree: Any = KDTree(points)  # whose hints know no lists of neighbours
+        for short, long in _LENGTHS:
+            lengths = 16 * math.ceil(short * k / 16), math.ceil(long * k)
+            share = max(2, k // 16, size * lengths[1] // _ENTRIES)
+            axis, level, leaves = _divided(points, math.ceil(math.log2(size / share)))
+            centre = np.stack(
+                [(points[i].min(0) + points[i].max(0)) / 2 for i in leaves]
+            )
 
-        trials = np.arange(0, len(leaves), max(1, len(leaves) // _TRIALS))
-        some = points[[leaves[i][0] for i in trials]]
-        reach = np.linalg.norm(some - centre[trials], axis=1)
-        reach += tree.query(some, [k])[0][:, 0]
-        if (
-            np.mean(reach <= tree.query(centre[trials], [lengths[0]])[0][:, 0])
-            < _ENOUGH
-        ):
-            return None
-
-        distance, index = tree.query(centre, lengths[1])
-        radius = distance[:, [length - 1 for length in lengths]]
-        return cls(
-            axis=Constant(jnp.asarray(axis, jnp.int32)),
-            level=Constant(jnp.asarray(level, points.dtype)),
-            centre=Constant(jnp.asarray(centre)),
-            index=Constant(jnp.asarray(index, jnp.int32)),
-            radius=Constant(jnp.asarray(radius, points.dtype)),
-            lengths=lengths,
-        )
+            # Each trial is the state next to a leaf, which stands for a new one in it.
+            trials = np.arange(0, len(leaves), max(1, len(leaves) // _TRIALS))
+            outside = tree.query(centre[trials], [max(map(len, leaves)) + 1])[1][:, 0]
+            some = points[outside]
+            reach = np.linalg.norm(some - centre[trials], axis=1)
+            reach += tree.query(some, [k])[0][:, 0]
+            settled = reach[:, None] <= tree.query(centre[trials], lengths)[0]
+            if np.any(settled.mean(0) < _SETTLED):
+                continue
+            distance, index = tree.query(centre, lengths[1])
+            radius = distance[:, [length - 1 for length in lengths]]
+            return cls(
+                axis=Constant(jnp.asarray(axis, jnp.int32)),
+                level=Constant(jnp.asarray(level, points.dtype)),
+                centre=Constant(jnp.asarray(centre)),
+                index=Constant(jnp.asarray(index, jnp.int32)),
+                radius=Constant(jnp.asarray(radius, points.dtype)),
+                lengths=lengths,
+            )
+        return None
 
     def leaf(self, queries: Float[Array, "m d"]) -> Int[Array, " m"]:
         """The leaf that each query falls in."""

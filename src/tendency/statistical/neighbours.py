@@ -27,7 +27,6 @@ from tendency.statistical.selection import first, smallest, squared_distances, t
 
 _QUERIES = 128  # searched together: their minima over one slab stay in the cache
 _LANES = 256  # blocks whose minima are computed side by side
-_TERMS = 20  # squares added up between two looks at memory, as XLA vectorises well
 _GATHERED = 2**22  # numbers gathered at once
 _RESCUED = 8  # queries that leave the short lists together
 
@@ -123,25 +122,34 @@ def _grouped(function: Callable, most: int, queries: Array, *more: Array) -> Any
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:size], answers)
 
 
+def _shape(d: int) -> tuple[int, int, int]:
+    """Parts, components of a part, and slabs whose minimum is taken at once.
+
+    Their product is the length of the sum that XLA compiles; with others it was found
+    not to vectorise. Components are padded with zeros to fill the parts.
+    """
+    for most, slabs in ((2, 8), (3, 4), (5, 4), (9, 2), (10, 2), (18, 1)):
+        if d <= most:
+            return 1, most, slabs
+    components = 11 if d <= 22 else 15 if d <= 30 else 20
+    return -(-d // components), components, 1
+
+
 def _slabs(
     points: Float[np.ndarray, "n d"], k: int
 ) -> Float[Array, "chunk b part component lane"]:
-    """The catalogue dealt to blocks, padded with states at infinity.
-
-    The components are cut in equal parts of at most `_TERMS`, padded with zeros.
-    """
+    """The catalogue dealt to blocks, padded with states at infinity."""
     size, d = points.shape
     # About the optimum between the reading of minima and that of the k best blocks.
     ideal = 0.5 * math.sqrt(size / k / max(1.0, d / 8))
-    b = 2 ** max(2, round(math.log2(ideal)))
+    b = 2 ** max(3, round(math.log2(ideal)))
     chunks = -(-size // (b * _LANES))
     lanes = 32 * -(-size // (b * chunks * 32))
-    parts = -(-d // _TERMS)
-    each = -(-d // parts)
-    dealt = np.zeros((chunks * b * lanes, parts * each), points.dtype)
+    parts, components, _ = _shape(d)
+    dealt = np.zeros((chunks * b * lanes, parts * components), points.dtype)
     dealt[:size, :d] = points
     dealt[size:] = np.inf
-    dealt = dealt.reshape(chunks, b, lanes, parts, each)
+    dealt = dealt.reshape(chunks, b, lanes, parts, components)
     return jnp.asarray(dealt.transpose(0, 1, 3, 4, 2))
 
 
@@ -149,13 +157,11 @@ def _minima(
     slabs: Float[Array, "chunk b part component lane"], queries: Float[Array, "m d"]
 ) -> Float[Array, "m block"]:
     """The least squared distance to each block, chunk after chunk."""
-    b, parts, each, lanes = slabs.shape[1:]
+    b, parts, components, lanes = slabs.shape[1:]
     size, d = queries.shape
-    together = 1
-    while 2 * together * parts * each <= _TERMS and 2 * together <= b:
-        together *= 2
-    padded = jnp.pad(queries, ((0, 0), (0, parts * each - d)))
-    columns = padded.T.reshape(parts, each, size, 1)
+    together = _shape(d)[2]
+    padded = jnp.pad(queries, ((0, 0), (0, parts * components - d)))
+    columns = padded.T.reshape(parts, components, size, 1)
 
     def with_part(squares, part):
         for x, q in zip(*part, strict=True):
@@ -171,7 +177,7 @@ def _minima(
 
     def least(chunk):
         start = jnp.full((size, lanes), jnp.inf, queries.dtype)
-        some = chunk.reshape(b // together, together, parts, each, lanes)
+        some = chunk.reshape(b // together, together, parts, components, lanes)
         return jax.lax.scan(with_slabs, start, some)[0]
 
     return jnp.moveaxis(jax.lax.map(least, slabs), 0, 1).reshape(size, -1)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 FEW = 16  # a number of components up to which loops over them are unrolled
 Columns = tuple[Float[Array, " c"], ...] | Float[Array, "d c"]
-"""Vectors, component first: FEW components apart, which XLA reads quicker, or one array."""
+"""Vectors, component first: FEW components apart, which is quicker, or one array."""
 
 _WORD = 32  # flags kept in one integer
 _DIGIT = 10  # bits of a count that shares an integer with two others
@@ -90,10 +90,9 @@ def _counts(
 
     The three counts are digits of one number as long as they fit, so that one sum does.
     """
-    digits = sum(
-        (values <= limit[..., None]).astype(jnp.int32) << (_DIGIT * i)
-        for i, limit in enumerate(limits)
-    )
+    digits = jnp.zeros(values.shape, jnp.int32)
+    for i, limit in enumerate(limits):
+        digits += (values <= limit[..., None]).astype(jnp.int32) << (_DIGIT * i)
     digits = _folded(digits, (1 << _DIGIT) - 1)
     return [
         jnp.sum((digits >> (_DIGIT * i)) & ((1 << _DIGIT) - 1), -1, dtype=jnp.int32)
@@ -195,7 +194,7 @@ def first(flags: Bool[Array, "*m c"], k: int) -> Int[Array, "*m k"]:
 
 
 def _by_steps(word, held, nth):
-    """The word that holds the nth flag, its place in it, and the word; for few words."""
+    """The word of the nth flag, the place of the flag in it, and the word itself."""
     at, here = jnp.zeros_like(nth), word[..., :1]
     for i in range(word.shape[-1] - 1):
         skip = (at == i) & (held[..., i : i + 1] <= nth)

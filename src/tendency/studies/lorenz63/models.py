@@ -116,7 +116,7 @@ def bilinear_shooting(states: States, size: Size, key: PRNGKeyArray) -> Abstract
         windows = Windows.of(states, length, stride=length)
         if starts is not True:
             starts = starts[::2][: len(windows)]
-        method = LeastSquares(max_steps=50, tolerance=1e-6)
+        method = LeastSquares(max_steps=30, tolerance=1e-6)
         fitted = fit(cell, windows, method, key=key, free_initial_states=starts)
         cell, starts = fitted.cell, fitted.initial_states
     return cell
@@ -132,7 +132,7 @@ def mlp(states: States, size: Size, key: PRNGKeyArray) -> AbstractCell:
 def mlp_rollout(states: States, size: Size, key: PRNGKeyArray) -> AbstractCell:
     """The same from noisy states, by descent over roll-outs."""
     cell = Integrated(MLP.of(states, 24, 1, jax.nn.silu, dt=DT, key=key), DT)
-    return descent(cell, states, max(2, size.epochs * 40 // 100), 2, key)
+    return descent(cell, states, max(2, size.epochs * 30 // 100), 2, key)
 
 
 def recurrent_cell(
@@ -156,7 +156,7 @@ def recurrent(layer: str) -> Make:
 
     def make(states, size, key):
         cell = recurrent_cell(layer, 32, 20, states, key)
-        return descent(cell, states, max(2, size.epochs * 40 // 100), 2, key)
+        return descent(cell, states, max(2, size.epochs * 30 // 100), 2, key)
 
     return make
 
