@@ -19,13 +19,13 @@ from tendency.integrate import Integrated, euler, rk4
 from tendency.jobs import models, train
 from tendency.jobs.choose import choose_linear
 from tendency.jobs.load import Material
-from tendency.jobs.models import Model
 from tendency.jobs.series import (
     Encoded,
     climatology_of,
     encode,
     outside_damping,
     untouched,
+    without_validation,
 )
 from tendency.jobs.settings import Job
 from tendency.statistical.linear_ar import linear_ar
@@ -88,22 +88,22 @@ def build(
     if encoded.preparation.patterns is not None:
         outside = outside_damping(job, material)
     try:
-        cell, notes = _fitted(model, encoded, job, name, directory, report)
+        if isinstance(model, models.LinearAR):
+            cell, notes = _linear(job, name, model, material, encoded)
+        else:
+            cell, notes = _fitted(model, encoded, job, directory, report)
     except InputError as error:
         raise InputError(f"models.{name}: {error}") from error
     return Built(cell, encoded.preparation, outside, notes)
 
 
 def _fitted(
-    model: Model,
+    model: models.Analog | models.SparseRegression | train.Trained,
     encoded: Encoded,
     job: Job,
-    name: str,
     directory: Path,
     report: Report | None,
 ) -> tuple[AbstractCell, dict[str, Any]]:
-    if isinstance(model, models.LinearAR):
-        return _linear(model, encoded, job.forecast.steps, name)
     if isinstance(model, models.Analog):
         return _analogs(model, encoded), {}
     if isinstance(model, models.SparseRegression):
@@ -114,9 +114,12 @@ def _fitted(
 
 
 def _linear(
-    model: models.LinearAR, encoded: Encoded, steps: int, name: str
+    job: Job, name: str, model: models.LinearAR, material: Material, encoded: Encoded
 ) -> tuple[AbstractCell, dict[str, Any]]:
-    lags, ridge, tried = choose_linear(model, encoded, steps, name)
+    early = encoded
+    if isinstance(model.lags, list) or isinstance(model.ridge, list):
+        early = encode(*without_validation(job, material))
+    lags, ridge, tried = choose_linear(model, early, job.forecast.steps, name)
     cell = linear_ar(
         encoded.windows("learn", lags + 1),
         ridge=ridge,

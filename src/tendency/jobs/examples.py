@@ -76,15 +76,19 @@ def _series_section(
         before = material.series.part(first, stop)
         ends = clock.date(material.series.t[i] + clock.step * np.arange(1, steps + 1))
         times = np.unique(np.concatenate([as_dates(before.times), as_dates(ends)]))
-        series = {
-            "observed": _placed(times, before.times, before.states[:, part][:, 0])
-        }
+        observed = before.states[:, part.start]
+        series = {"observed": _placed(times, before.times, observed)}
         for name in drawn:
             told = opened[name][variable.name].isel(init_time=int(which))
             if "member" in told.dims:
                 told = told.mean("member")
             values = np.ravel(told.values).astype(float)
             series[name] = _placed(times, ends, values)
+            if name != "climatology":  # the others start from what was observed
+                now = material.series.times[i : i + 1]
+                series[name][np.searchsorted(times, as_dates(now))] = observed[
+                    i - first
+                ]
         date = show(material.series.times[i])
         dated = times if times.dtype.kind == "M" else np.arange(len(times), dtype=float)
         spec = series_chart(
@@ -94,10 +98,13 @@ def _series_section(
             units=variable.units,
             reference="observed",
         )
-        caption = f"Forecasts from {date}, what was observed in grey."
+        caption = f"Forecasts from {date}, and what was observed before and after."
         alt = f"{variable.name} observed and forecast from {date}."
         blocks.append(Chart(spec, caption, alt))
-    text = "Three starts from the test part, not chosen by hand; the best models."
+    text = (
+        "Starts from the beginning, the middle and the end of the test part, whatever "
+        "they show; the models with the best scores."
+    )
     return Section(f"Example forecasts: {variable.name}", text, tuple(blocks))
 
 

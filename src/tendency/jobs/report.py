@@ -43,7 +43,7 @@ def report(job: Job, material: Material, *, say: Say) -> Path:
     sections = [
         *_score_sections(job, material, scores),
         *example_sections(job, material, scores, opened),
-        _model_section(kept),
+        _model_section(job, kept),
         _data_section(job),
     ]
     for dataset in opened.values():
@@ -96,14 +96,16 @@ def _score_sections(
         )
 
 
-def _model_section(kept: dict[str, Kept]) -> Section:
+def _model_section(job: Job, kept: dict[str, Kept]) -> Section:
     rows, blocks = [], []
     for name, model in kept.items():
-        asked = dict(model.header["asked"]["model"])
+        if name in BASELINES:
+            continue
+        changed = job.models[name].model_dump(exclude_defaults=True, mode="json")
         notes = model.header["notes"]
-        asked.update(notes.get("chosen", {}))
-        kind = asked.pop("kind")
-        options = ", ".join(f"{k} {_plain(v)}" for k, v in asked.items())
+        changed.update(notes.get("chosen", {}))
+        kind = changed.pop("kind")
+        options = ", ".join(f"{k} {_plain(v)}" for k, v in changed.items())
         told = f"epoch {notes['best_epoch'] + 1}" if "best_epoch" in notes else ""
         rows.append((name, kind, options, told, float(model.header["seconds"])))
         if notes.get("equations"):
@@ -121,7 +123,8 @@ def _model_section(kept: dict[str, Kept]) -> Section:
             )
             blocks.append(Table(("choice", "error"), tried, caption, digits=4))
     columns = ("model", "kind", "options", "kept", "fit [s]")
-    table = Table(columns, tuple(rows), "The models and how they were fitted.")
+    caption = "The models that were learned; options that are not named are the usual."
+    table = Table(columns, tuple(rows), caption)
     return Section("Models", "", (table, *blocks))
 
 

@@ -122,6 +122,24 @@ def untouched(size: int, dtype: np.dtype) -> Preparation:
     return Preparation(None, Constant(jnp.ones(size, dtype)))
 
 
+def without_validation(job: Job, material: Material) -> tuple[Job, Material]:
+    """The same with nothing learned from the validation part, not even EOFs.
+
+    Of a `train` that nothing was set aside of the last fifth is left out.
+    """
+    first, stop = material.learn
+    middle = material.validation[0]
+    if not first < middle < stop:
+        middle = first + round(0.8 * (stop - first))
+    settings = job.prepare
+    if isinstance(settings.eofs, int):
+        most = min(middle - first - 1, material.layout.size)
+        fewer = settings.model_copy(update={"eofs": min(settings.eofs, most)})
+        job = job.model_copy(update={"prepare": fewer})
+    part = (first, middle)
+    return job, dataclasses.replace(material, learn=part, train=part)
+
+
 def outside_damping(job: Job, material: Material) -> float:
     """How much of what the EOFs leave out is there a step later, by regression.
 
@@ -129,18 +147,9 @@ def outside_damping(job: Job, material: Material) -> float:
     fitted to the first part (`train`, or four fifths of it where nothing was set aside)
     and their residuals taken in the rest.
     """
-    first, stop = material.learn
-    middle = material.validation[0]
-    if not first < middle < stop:
-        middle = first + round(0.8 * (stop - first))
-    early = Material(
-        **{**vars(material), "learn": (first, middle), "train": (first, middle)}
-    )
-    settings = job.prepare
-    if isinstance(settings.eofs, int):
-        most = min(middle - first - 1, material.layout.size)
-        fewer = settings.model_copy(update={"eofs": min(settings.eofs, most)})
-        job = job.model_copy(update={"prepare": fewer})
+    stop = material.learn[1]
+    job, early = without_validation(job, material)
+    middle = early.learn[1]
     preparation = fit_preparation(job, early)
     late = material.series.part(middle, stop)
     t = jnp.asarray(late.t)

@@ -44,10 +44,11 @@ Network = (
     | models.EncoderDecoder
     | models.TemporalCNN
 )
+Trained = Network | models.Convolutional
 
 
 def network(
-    model: Network | models.Convolutional,
+    model: Trained,
     encoded: Encoded,
     *,
     seed: int,
