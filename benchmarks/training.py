@@ -1,13 +1,13 @@
 """A training step: the bilinear model of Lorenz-63, a roll-out of five steps."""
 
+from typing import Any
+
 STEPS = 234  # batches of 32 in an epoch
 EPOCHS = 10
 
 
 def prepare():
-    from typing import Any
-
-import jax
+    import jax
     import jax.numpy as jnp
     import optax
 

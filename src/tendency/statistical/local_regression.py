@@ -26,7 +26,7 @@ def fit_weights(
     """Numbers aₙ with Σ aₙ yₙ = b₀, the value at the point, whatever the outcomes yₙ.
 
     Here b minimises Σ wₙ (yₙ - f(zₙ)·b)² + ridge (b₁² + ...), where f is 1, zᵢ, zᵢ zⱼ
-    Here b minimises Σ wₙ (yₙ - f(zₙ)·b)² + ridge (b₁² + ...), f being 1, zᵢ, zᵢ zⱼ
+    up to `degree` and the zₙ are the `offsets` over their root mean square, so that
     the ridge has no units. The `weights` wₙ sum to one, and so do the aₙ. A ridge near
     rounding is always added: neighbours on a line or a plane fit like any others.
     """
