@@ -233,6 +233,12 @@ def test_a_field_with_eofs_and_a_grid(field, tmp_path):
     assert "weighted by area" in page
 
 
+def test_baselines_alone(pair, tmp_path):
+    job = job_of(pair, tmp_path / "out", models={}, report={"title": "Nothing learned"})
+    stages.everything(on_disk(job), say=silent)
+    assert "Nothing learned" in (tmp_path / "out" / "report.html").read_text()
+
+
 # The models
 
 

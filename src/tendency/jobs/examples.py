@@ -85,10 +85,8 @@ def _series_section(
             values = np.ravel(told.values).astype(float)
             series[name] = _placed(times, ends, values)
             if name != "climatology":  # the others start from what was observed
-                now = material.series.times[i : i + 1]
-                series[name][np.searchsorted(times, as_dates(now))] = observed[
-                    i - first
-                ]
+                now = as_dates(material.series.times[i : i + 1])
+                series[name][np.searchsorted(times, now)] = observed[i - first]
         date = show(material.series.times[i])
         dated = times if times.dtype.kind == "M" else np.arange(len(times), dtype=float)
         spec = series_chart(

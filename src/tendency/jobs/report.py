@@ -43,7 +43,7 @@ def report(job: Job, material: Material, *, say: Say) -> Path:
     sections = [
         *_score_sections(job, material, scores),
         *example_sections(job, material, scores, opened),
-        _model_section(job, kept),
+        *([_model_section(job, kept)] if job.models else []),
         _data_section(job),
     ]
     for dataset in opened.values():
