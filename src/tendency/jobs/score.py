@@ -1,6 +1,7 @@
 """Floor 5: `tendency score`, forecasts against what was held out, by lead time."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -150,7 +151,8 @@ def print_scores(scores: Sequence[Score], unit: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(markup=False)  # [m] is a unit
+    width = None if sys.stdout.isatty() else 100
+    console = Console(markup=False, width=width)  # [m] is a unit
     for case, metric in dict.fromkeys((s.case, s.metric) for s in scores):
         chosen = [s for s in scores if (s.case, s.metric) == (case, metric)]
         leads = sorted({s.lead for s in chosen if s.lead is not None})
