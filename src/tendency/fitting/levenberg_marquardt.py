@@ -63,10 +63,10 @@ def levenberg_marquardt(
 
     def blocks(theta, state, index, there):
         r = there * residuals(theta, state, index)
-        if not state.size:  # forward mode over nothing would be refused
-            a = jax.jacfwd(residuals)(theta, state, index)
-            return r, there * a, jnp.zeros((r.size, 0), r.dtype)
-        a, b = jax.jacfwd(residuals, (0, 1))(theta, state, index)
+        inputs = (0, 1) if state.size else (0,)  # a derivative by nothing is refused
+        columns = theta.size + state.size
+        a, *b = _jacobian(residuals, inputs, r.size, columns)(theta, state, index)
+        b = b[0] if b else jnp.zeros((r.size, 0), r.dtype)
         return r, there * a, there * b
 
     def in_chunks(states):
@@ -165,6 +165,24 @@ def _positive(diagonal: Array) -> Array:
     """A diagonal that damps even what the residuals do not see."""
     floor = 1e-12 * jnp.max(diagonal) + jnp.finfo(diagonal.dtype).tiny
     return diagonal + floor
+
+
+def _jacobian(function: Callable, inputs: tuple[int, ...], rows: int, columns: int):
+    """The Jacobian in reverse mode where it has few rows, else in forward mode.
+
+    A solver that allows one mode only (an adaptive one) is given that.
+    """
+    modes = [jax.jacrev, jax.jacfwd]
+    if 4 * rows > columns:
+        modes.reverse()
+
+    def jacobian(*args):
+        try:
+            return modes[0](function, inputs)(*args)
+        except (TypeError, ValueError):
+            return modes[1](function, inputs)(*args)
+
+    return jacobian
 
 
 def _is_none(node) -> bool:

@@ -70,7 +70,12 @@ class Bilinear(eqx.Module):
         self, state: Float[Array, " size"], forcing: PyTree = None
     ) -> Float[Array, " size"]:
         z = self.scaling.inputs(state)
-        dz = self.linear(z) + product(self.left(z) * self.right(z), self.mixing)
+        layers = (self.linear, self.left, self.right)  # one product in place of three
+        weight = jnp.concatenate([layer.weight for layer in layers], axis=1)
+        bias = jnp.concatenate([layer.bias for layer in layers])
+        size, ends = len(z), len(z) + len(self.left.bias)
+        y = product(z, weight) + bias
+        dz = y[:size] + product(y[size:ends] * y[ends:], self.mixing)
         return (self.scaling.output_std.value * dz).astype(state.dtype)
 
     def coefficients(
