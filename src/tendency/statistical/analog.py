@@ -38,7 +38,7 @@ class AbstractKernel(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, squares: Float[Array, " k"]) -> Float[Array, " k"]:
-        """Weights, up to a factor, by the squared distances."""
+        """The logarithm of the weights, up to a constant, by the squared distances."""
 
 
 class AdaptiveGaussian(AbstractKernel):
@@ -50,10 +50,8 @@ class AdaptiveGaussian(AbstractKernel):
     factor: float = eqx.field(static=True, default=1.0)
 
     def __call__(self, squares):
-        width = jnp.square(self.factor) * _squared_median(squares)
-        return jnp.exp(
-            -squares / jnp.maximum(width, float(jnp.finfo(squares.dtype).tiny))
-        )
+        width = self.factor**2 * _squared_median(squares)
+        return -squares / jnp.maximum(width, float(jnp.finfo(squares.dtype).tiny))
 
 
 class Gaussian(AbstractKernel):
@@ -62,14 +60,14 @@ class Gaussian(AbstractKernel):
     width: float = eqx.field(static=True)  # λ [units of the scaled state]
 
     def __call__(self, squares):
-        return jnp.exp((jnp.min(squares) - squares) / self.width**2)
+        return -squares / self.width**2
 
 
 class Uniform(AbstractKernel):
     """The same weight for all k neighbours."""
 
     def __call__(self, squares):
-        return jnp.ones_like(squares)
+        return jnp.zeros_like(squares)
 
 
 class Analog(AbstractCell):
@@ -126,7 +124,8 @@ class Analog(AbstractCell):
         index = self.search(query)
         offsets = less(gathered(self.search.points.value, index), query)
         outcomes = gathered(self.outcomes.value, index)
-        weights = self.kernel(squared_norms(offsets))
+        logs = self.kernel(squared_norms(offsets))
+        weights = jnp.exp(logs - jnp.max(logs))
         weights = weights / total(weights)
         degree = _DEGREE[self.method]
         fit = fit_weights(offsets, weights, degree, self.ridge)

@@ -10,7 +10,14 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from tendency.statistical.selection import FEW, Columns, matrix, squared_norms, total
+from tendency.statistical.selection import (
+    FEW,
+    Columns,
+    exactly,
+    matrix,
+    squared_norms,
+    total,
+)
 
 _ELIMINATED = 6  # coefficients up to which an elimination is written out
 
@@ -36,7 +43,7 @@ def fit_weights(
     if len(f) > _ELIMINATED:
         f = matrix(f)
         unit = (jnp.arange(f.shape[0]) == 0).astype(f.dtype)
-        return weights * (jnp.linalg.solve(_gram(f, weights, ridge), unit) @ f)
+        return weights * exactly(jnp.linalg.solve(_gram(f, weights, ridge), unit), f)
     size = len(f)
     gram = {
         (i, j): total(weights * f[i] * f[j])
@@ -66,8 +73,9 @@ def residuals(
     """
     f, y = matrix(_features(offsets, degree)), matrix(outcomes)
     inverse = jnp.linalg.inv(_gram(f, weights, ridge))
-    fitted = (y * weights[None]) @ f.T @ inverse @ f
-    leverage = weights * jnp.sum(f * (inverse @ f), 0)
+    slopes = exactly(inverse, f)
+    fitted = exactly(exactly(y * weights[None], f.T), slopes)
+    leverage = weights * jnp.sum(f * slopes, 0)
     return y - fitted, 1 - jnp.sum(weights * leverage)
 
 
@@ -89,7 +97,8 @@ def _gram(
     f: Float[Array, "f k"], weights: Float[Array, " k"], ridge: float
 ) -> Float[Array, "f f"]:
     penalised = (jnp.arange(f.shape[0]) > 0).astype(f.dtype)
-    return (f * weights[None]) @ f.T + _at_least(ridge, f) * jnp.diag(penalised)
+    gram = exactly(f * weights[None], f.T)
+    return gram + _at_least(ridge, f) * jnp.diag(penalised)
 
 
 def _at_least(ridge: float, like: Array) -> float:

@@ -45,7 +45,8 @@ class Lists(eqx.Module):
             return None
         tree: Any = KDTree(points)  # whose hints know no lists of neighbours
         for short, long in _LENGTHS:
-            lengths = 16 * math.ceil(short * k / 16), math.ceil(long * k)
+            few = 16 * math.ceil(short * k / 16)
+            lengths = few, max(few, long * k)
             share = max(2, k // 16, size * lengths[1] // _ENTRIES)
             axis, level, leaves = _divided(points, math.ceil(math.log2(size / share)))
             centre = np.stack(

@@ -94,10 +94,12 @@ def _find(search: Neighbours, queries: Float[Array, "m d"]) -> Int[Array, "m k"]
 def _find_together(size: int, batched: Any, search: Neighbours, queries: Array):
     """Batches of queries become one; catalogues in a batch are searched in turn."""
     if any(jax.tree.leaves(batched[0])):
-        both = search, queries
 
         def one(i):
-            return _find(*jax.tree.map(lambda x, b: x[i] if b else x, both, batched))
+            def cut(array, is_batched):
+                return array[i] if is_batched else array
+
+            return _find(*jax.tree.map(cut, (search, queries), tuple(batched)))
 
         return jax.lax.map(one, jnp.arange(size)), True
     index = _find(search, queries.reshape(-1, queries.shape[-1]))
@@ -188,7 +190,9 @@ def _by_blocks(search: Neighbours, queries: Float[Array, "m d"]) -> Int[Array, "
     points = search.points.value
     b, *_, lanes = search.slabs.value.shape[1:]
     minima = _minima(search.slabs.value, queries)
-    blocks, _ = smallest(minima, min(search.k, minima.shape[1]))
+    full, rest = divmod(points.shape[0], b * lanes)
+    occupied = full * lanes + min(rest, lanes)
+    blocks, _ = smallest(minima, min(search.k, occupied))
     start = blocks // lanes * (b * lanes) + blocks % lanes
 
     def refined(queries, start):

@@ -51,7 +51,7 @@ def combined(columns: Columns, weights: Float[Array, " c"]) -> Float[Array, " d"
     """The weighted sum of each component."""
     if isinstance(columns, tuple):
         return jnp.stack([total(column * weights) for column in columns])
-    return columns @ weights
+    return exactly(columns, weights)
 
 
 def squared_norms(columns: Columns) -> Float[Array, " c"]:
@@ -71,7 +71,7 @@ def squared_distances(
     d = rows.shape[1]
     if d > FEW:
         squares = jnp.square(take(rows, index) - queries[:, None])
-        return squares @ jnp.ones(d, squares.dtype)
+        return total(squares)
     result = jnp.zeros(index.shape, rows.dtype)
     for j in range(d):
         result = result + jnp.square(take(rows, index, j) - queries[:, j : j + 1])
@@ -80,7 +80,12 @@ def squared_distances(
 
 def total(values: Float[Array, "*m c"]) -> Float[Array, "*m"]:
     """The sum over the last axis; as a product, which XLA vectorises."""
-    return values @ jnp.ones(values.shape[-1], values.dtype)
+    return exactly(values, jnp.ones(values.shape[-1], values.dtype))
+
+
+def exactly(a: Array, b: Array) -> Array:
+    """The product of two matrices in their own precision, on a GPU too."""
+    return jnp.matmul(a, b, precision="highest")
 
 
 def _counts(
@@ -131,8 +136,8 @@ def smallest(
         room = k - jnp.sum(under, -1, keepdims=True, dtype=jnp.int32)
         return under | (tied & (jnp.cumsum(tied, -1, dtype=jnp.int32) <= room))
 
-    held = jnp.sum(_folded(within.astype(jnp.int32), values.shape[-1]), -1)
-    many = jnp.any(held > k)
+    ones = _folded(within.astype(jnp.int32), values.shape[-1])
+    many = jnp.any(jnp.sum(ones, -1, dtype=jnp.int32) > k)
     return first(jax.lax.cond(many, trimmed, lambda: within), k), limit
 
 
