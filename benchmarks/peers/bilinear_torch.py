@@ -21,7 +21,7 @@ def bilinear(weights):
     arrays = {name: torch.tensor(value) for name, value in weights.items()}
     arrays["mixing.weight"] = arrays.pop("mixing")
     model = Bilinear(*arrays["left.weight"].shape)
-    model.load_state_dict({name: a.T for name, a in arrays.items()})
+    model.load_state_dict({k: a.T if a.ndim == 2 else a for k, a in arrays.items()})
     return model
 
 

@@ -6,9 +6,7 @@ import torch
 from benchmarks.peers.bilinear_torch import bilinear, rk4_step
 
 
-def prepare(problem, compiled, threads):
-    if threads is not None:
-        torch.set_num_threads(threads)
+def prepare(problem, compiled):
     states = torch.tensor(problem["states"])
     windows = states.unfold(0, 6, 1).permute(2, 0, 1).contiguous()  # time first
     model = bilinear(problem["weights"])
