@@ -15,6 +15,7 @@ from tendency.physics.lorenz63 import Lorenz63
 from tendency.statistical.analog import (
     AdaptiveGaussian,
     Analog,
+    Draw,
     Gaussian,
     Uniform,
     analog,
@@ -269,7 +270,9 @@ def test_draws_have_the_mean_and_the_covariance_of_the_residuals(method):
     free = 1 - w @ np.diag(hat)
     cov = (residual.T * w) @ residual / free
     many = jnp.asarray(np.tile(state, (6000, 1)))
-    for draw, spread in (("gaussian", cov), ("sample", cov * free)):
+    draws: tuple[tuple[Draw, np.ndarray], ...]
+    draws = ("gaussian", cov), ("sample", cov * free)
+    for draw, spread in draws:
         cell = analog(windows, k=60, dt=1.0, method=method, draw=draw)
         mean = stepped(cell, jnp.asarray(state[None]))[0]
         states = stepped(cell, many, jax.random.key(1))

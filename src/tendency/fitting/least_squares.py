@@ -55,27 +55,29 @@ class LeastSquares(AbstractMethod):
                 f"{type(self.solver).__name__} was asked to fit free initial states, "
                 "which only the default solver does: leave the solver out"
             )
-        cost = _cost(problem, free)
-        if not jnp.isfinite(cost):
+        if self.solver is None:
+            new, steps, costs = levenberg_marquardt(
+                problem, free, self.max_steps, self.tolerance
+            )
+        else:
+            new, steps, costs = _by_optimistix(
+                self.solver, self.max_steps, problem, free
+            )
+        costs = np.asarray(costs)
+        if not np.isfinite(costs[0]):
             fitted = Fitted(problem.cell(free), {"train_loss": np.empty(0)}, -1)
             raise Diverged(
                 "the residuals are not finite at the first weights: start from smaller "
                 "weights, or shorten the horizon",
                 fitted,
             )
-        if self.solver is None:
-            new, steps = levenberg_marquardt(
-                problem, free, self.max_steps, self.tolerance
-            )
-        else:
-            new, steps = _by_optimistix(self.solver, self.max_steps, problem, free)
-        history = {"train_loss": np.asarray([cost, _cost(problem, new)])}
+        history = {"train_loss": costs}
         if problem.validation is not None:
             history["validation_loss"] = np.asarray(
                 [_validation(problem, problem.validation, f) for f in (free, new)]
             )
         if run.report is not None:
-            run.report({"epoch": int(steps), "train_loss": history["train_loss"][-1]})
+            run.report({"epoch": int(steps), "train_loss": costs[-1]})
         return Fitted(problem.cell(new), history, int(steps), new.initial)
 
 
@@ -85,14 +87,18 @@ def _by_optimistix(
     max_steps: int,
     problem: Problem,
     free: Free,
-) -> tuple[Free, Array]:
+) -> tuple[Free, Array, Float[Array, "2"]]:
     def residuals(weights: PyTree[Array], problem: Problem) -> Array:
         return _residuals(problem, Free(weights))
+
+    def cost(weights: PyTree[Array]) -> Array:
+        return jnp.mean(residuals(weights, problem) ** 2)
 
     solution = optx.least_squares(
         residuals, solver, free.weights, problem, max_steps=max_steps, throw=False
     )
-    return Free(solution.value), solution.stats["num_steps"]
+    costs = jnp.stack([cost(free.weights), cost(solution.value)])
+    return Free(solution.value), solution.stats["num_steps"], costs
 
 
 def _residuals(problem: Problem, free: Free) -> Float[Array, "window residual"]:
@@ -104,11 +110,6 @@ def _residuals(problem: Problem, free: Free) -> Float[Array, "window residual"]:
 
     index = jnp.arange(len(problem.windows))
     return jax.lax.map(one, index, batch_size=min(len(problem.windows), 1024))
-
-
-@eqx.filter_jit
-def _cost(problem: Problem, free: Free) -> Float[Array, ""]:
-    return jnp.mean(_residuals(problem, free) ** 2)
 
 
 @eqx.filter_jit

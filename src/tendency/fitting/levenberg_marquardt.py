@@ -19,7 +19,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from tendency.fitting.problem import Free, Problem
 
@@ -37,13 +37,28 @@ class _Normal(NamedTuple):
     cost: Float[Array, ""]
 
 
+class _Search(NamedTuple):
+    """Where the iteration stands."""
+
+    theta: Float[Array, " p"]
+    states: Float[Array, "window m"]
+    normal: _Normal  # at these, unless `moved`
+    moved: Bool[Array, ""]
+    damping: Float[Array, ""]
+    steps: Int[Array, ""]
+    costs: Float[Array, "2"]  # first and last
+    done: Bool[Array, ""]
+
+
 @eqx.filter_jit
 def levenberg_marquardt(
     problem: Problem, free: Free, max_steps: int, tolerance: float
-) -> tuple[Free, Int[Array, ""]]:
+) -> tuple[Free, Int[Array, ""], Float[Array, "2"]]:
     """The weights (and initial states) of least misfit, and the iterations it took.
 
-    It stops when a step lowers the cost by less than `tolerance` of it.
+    It stops when a step lowers the cost by less than `tolerance` of it. The third
+    result is the mean squared residual at the beginning and at the end; where the first
+    is not finite nothing was done.
     """
     theta, to_weights = ravel_pytree(free.weights)
     count = len(problem.windows)
@@ -102,27 +117,48 @@ def levenberg_marquardt(
         nothing = jnp.zeros((), theta.dtype)
         return jax.lax.scan(add, nothing, in_chunks(states))[0]
 
-    def body(now):
-        theta, states, normal, damping, steps, _ = now
-        d_theta, d_states = _move(normal, damping)
-        new = theta + d_theta, states + d_states
+    def body(now: _Search) -> _Search:
+        normal = jax.lax.cond(  # here and nowhere else, as it is long to compile
+            now.moved,
+            lambda: normal_equations(now.theta, now.states),
+            lambda: now.normal,
+        )
+        d_theta, d_states = _move(normal, now.damping)
+        new = now.theta + d_theta, now.states + d_states
         cost = cost_of(*new)
         better = cost < normal.cost  # false for NaN
-        kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, (theta, states))
-        decrease = (normal.cost - cost) / normal.cost
-        done = jnp.where(better, decrease < tolerance, damping > 1e12)
-        normal = jax.lax.cond(better, lambda: normal_equations(*kept), lambda: normal)
-        damping = jnp.where(better, damping / 5, damping * 4)
+        theta, states = jax.tree.map(
+            lambda a, b: jnp.where(better, a, b), new, (now.theta, now.states)
+        )
+        damping = jnp.where(better, now.damping / 5, now.damping * 4)
         damping = jnp.maximum(damping, 1e-15)
-        return *kept, normal, damping, steps + 1, done | (normal.cost == 0)
+        little = (normal.cost - cost) / normal.cost < tolerance
+        done = jnp.where(better, little, now.damping > 1e12)
+        done |= ~jnp.isfinite(normal.cost) | (normal.cost == 0)
+        first = jnp.where(now.steps == 0, normal.cost, now.costs[0])
+        costs = jnp.stack([first, jnp.where(better, cost, normal.cost)])
+        return _Search(
+            theta, states, normal, better, damping, now.steps + 1, costs, done
+        )
 
-    normal = normal_equations(theta, states)
-    damping = jnp.asarray(1e-2, theta.dtype)
-    start = theta, states, normal, damping, jnp.zeros((), jnp.int32), jnp.asarray(False)
-    wanted = lambda now: ~now[-1] & (now[-2] < max_steps)  # noqa: E731
-    theta, states, *_, steps, _ = jax.lax.while_loop(wanted, body, start)
-    initial = None if free.initial is None else jax.vmap(to_state)(states)
-    return Free(to_weights(theta), initial), steps
+    shapes = jax.eval_shape(normal_equations, theta, states)
+    start = _Search(
+        theta,
+        states,
+        jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes),
+        moved=jnp.asarray(True),
+        damping=jnp.asarray(1e-2, theta.dtype),
+        steps=jnp.zeros((), jnp.int32),
+        costs=jnp.zeros(2, theta.dtype),
+        done=jnp.asarray(False),
+    )
+    wanted = lambda now: ~now.done & (now.steps < max_steps)  # noqa: E731
+    found = jax.lax.while_loop(wanted, body, start)
+    initial = None if free.initial is None else jax.vmap(to_state)(found.states)
+    number = (
+        count * jax.eval_shape(residuals, theta, states[0], jnp.zeros((), int)).size
+    )
+    return Free(to_weights(found.theta), initial), found.steps, found.costs / number
 
 
 def _move(

@@ -29,7 +29,7 @@ from tendency.statistical import (
     linear_ar,
     sparse_regression,
 )
-from tendency.statistical.analog import Method
+from tendency.statistical.analog import AdaptiveGaussian, Method
 from tendency.studies.lorenz63.truth import DT, Size
 from tendency.windows import Windows
 
@@ -107,15 +107,16 @@ def bilinear_shooting(states: States, size: Size, key: PRNGKeyArray) -> Abstract
     """Multiple shooting over windows of 50, 100, then 200 states.
 
     Each fit starts from the weights and states of the one before; the first from
-    roll-outs of 5 steps and the noisy states.
+    roll-outs of 5 steps and the noisy states. A quick look leaves out the second.
     """
     cell = Integrated(Bilinear.of(states, PRODUCTS, key=key), DT)
     cell = least_squares(cell, states, 5, 5, key, tolerance=1e-4)
-    starts = True
-    for length in (50, 100, 200):
+    starts, last = True, 1
+    for length in (50, 200) if size.small else (50, 100, 200):
         windows = Windows.of(states, length, stride=length)
         if starts is not True:
-            starts = starts[::2][: len(windows)]
+            starts = starts[:: length // last][: len(windows)]
+        last = length
         method = LeastSquares(max_steps=30, tolerance=1e-6)
         fitted = fit(cell, windows, method, key=key, free_initial_states=starts)
         cell, starts = fitted.cell, fitted.initial_states
@@ -161,10 +162,11 @@ def recurrent(layer: str) -> Make:
     return make
 
 
-def analogs(method: Method) -> Make:
-    """What followed the 50 nearest states of the catalogue."""
+def analogs(method: Method, width: float = 1.0) -> Make:
+    """What followed the 50 nearest states; `width` in units of their median distance."""
+    kernel = AdaptiveGaussian(width)
     return lambda states, size, key: analog(
-        Windows.of(states, 2), k=50, method=method, dt=DT
+        Windows.of(states, 2), k=50, method=method, kernel=kernel, dt=DT
     )
 
 
