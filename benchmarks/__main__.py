@@ -21,7 +21,8 @@ def main() -> None:
         for case in cases:
             print(case.name, flush=True)
             rows += measure(module, case)
-    print(json.dumps(rows, indent=1))
+            for r in rows[-len(case.peers) * 2 :]:
+                print("  ", json.dumps({k: v for k, v in r.items() if k not in ("case", "unit")}))
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ def recurrent(layer: str) -> Make:
 
 
 def analogs(method: Method, width: float = 1.0) -> Make:
-    """What followed the 50 nearest states; `width` in units of their median distance."""
+    """What followed the 50 nearest states, weighted over `width` median distances."""
     kernel = AdaptiveGaussian(width)
     return lambda states, size, key: analog(
         Windows.of(states, 2), k=50, method=method, kernel=kernel, dt=DT
