@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 PYTHON = HERE / ".peers" / "bin" / "python"
 TURN = 0.5  # [s]
 ROUNDS = 9
+THREADS = 1, None  # and as many as a side likes
+_THREADS = ("NPROC", *(f"{s}_NUM_THREADS" for s in ("OMP", "MKL", "OPENBLAS")))
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,6 @@ class Peer:
     module: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     asked: float | None = None
-    threads: tuple[int | None, ...] = (1, None)  # None: as many as it likes
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,17 @@ class Turn(NamedTuple):
     wall: float
 
 
+Turns = Sequence[Turn]  # one a round
+
+
 class Side:
     """A worker, and how often it repeats its work to fill a turn."""
 
     def __init__(self, module: str, python: str | Path, threads: int | None):
         environment = dict(os.environ, JAX_PLATFORMS="cpu")
         if threads is not None:
-            for library in ("OMP", "MKL", "OPENBLAS"):
-                environment[f"{library}_NUM_THREADS"] = str(threads)
+            for name in _THREADS:
+                environment[name] = str(threads)
         self.module, self.times, self.work = module, 1, 1
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", module],
@@ -74,17 +78,19 @@ class Side:
         )
 
     def prepare(self, **arguments: Any) -> dict[str, Any]:
-        """Ready to work; then warm, with the repetitions that fill a turn."""
+        """What the worker answers once it is ready to work."""
         answer = self._ask({"prepare": arguments})
         self.work = answer.get("work", 1)
         return answer
 
     def warm_up(self) -> None:
+        """Find the repetitions that fill a turn."""
         self._ask({"run": 1})
         while (took := self._ask({"run": self.times})["wall"]) < TURN / 2:
             self.times *= math.ceil(min(10, TURN / took))
 
     def turn(self) -> Turn:
+        """Work, by the clock."""
         took = self._ask({"run": self.times})
         units = self.times * self.work
         return Turn(took["cpu"] / units, took["wall"] / units)
@@ -104,69 +110,83 @@ class Side:
         return answer
 
 
-def measure(module: str, case: Case, rounds: int = ROUNDS) -> list[dict[str, Any]]:
-    """A row for each peer and number of threads."""
+def measure(module: str, case: Case) -> list[dict[str, Any]]:
+    """A row for each peer."""
     with contextlib.ExitStack() as stack:
 
-        def started(*of: Any) -> Side:
-            return stack.enter_context(contextlib.closing(Side(*of)))
+        def prepared(*of: Any, **arguments: Any) -> tuple[Side, dict[str, Any]]:
+            side = stack.enter_context(contextlib.closing(Side(*of)))
+            return side, side.prepare(**case.arguments, **arguments)
 
-        ours = started(module, sys.executable, None)
-        answer = ours.prepare(**case.arguments)
-        rivals = []
-        for peer, threads in _variants(case.peers):
-            side = started(f"benchmarks.peers.{peer.module}", PYTHON, threads)
-            arguments = {**case.arguments, **peer.arguments}
-            theirs = side.prepare(problem=answer.get("problem"), **arguments)
-            difference = apart(answer["agreed"], theirs["agreed"])
-            if not difference <= case.tolerance:
-                raise RuntimeError(
-                    f"{case.name}: {peer.name} differs from ours by {difference:.1e}, "
-                    f"at most {case.tolerance:.0e} was expected"
-                )
-            rivals.append((peer, threads, side, difference))
-        sides = [ours, *(side for _, _, side, _ in rivals)]
+        ours, answers = zip(
+            *(prepared(module, sys.executable, threads) for threads in THREADS),
+            strict=True,
+        )
+        theirs, differences = [], []
+        for peer in case.peers:
+            arguments = {"problem": answers[0].get("problem"), **peer.arguments}
+            for threads in THREADS:
+                of = f"benchmarks.peers.{peer.module}", PYTHON, threads
+                side, answer = prepared(*of, **arguments)
+                theirs.append(side)
+                differences.append(apart(answers[0]["agreed"], answer["agreed"]))
+                if not differences[-1] <= case.tolerance:
+                    raise RuntimeError(
+                        f"{case.name}: {peer.name} differs from ours by "
+                        f"{differences[-1]:.1e}, at most {case.tolerance:.0e} expected"
+                    )
+        sides = [*ours, *theirs]
         for side in sides:
             side.warm_up()
-        turns = list(zip(*([side.turn() for side in sides] for _ in range(rounds))))
+        rounds = [[side.turn() for side in sides] for _ in range(ROUNDS)]
+    turns = list(zip(*rounds, strict=True))
+    n = len(THREADS)
     return [
         {
             "case": case.name,
             "unit": case.unit,
             "peer": peer.name,
-            "threads": threads,
-            "difference": difference,
+            "difference": max(differences[n * i : n * (i + 1)]),
             "asked": peer.asked,
-            **compared(turns[0], theirs),
+            **compared(turns[:n], turns[n * (i + 1) : n * (i + 2)]),
         }
-        for (peer, threads, _, difference), theirs in zip(
-            rivals, turns[1:], strict=True
-        )
+        for i, peer in enumerate(case.peers)
     ]
 
 
-def _variants(peers: Sequence[Peer]) -> Iterator[tuple[Peer, int | None]]:
-    for peer in peers:
-        for threads in peer.threads:
-            yield peer, threads
+def compared(ours: Sequence[Turns], theirs: Sequence[Turns]) -> dict[str, Any]:
+    """How many times our CPU time theirs is, by the `THREADS` of both.
 
-
-def compared(ours: Sequence[Turn], theirs: Sequence[Turn]) -> dict[str, Any]:
-    """Medians over the rounds, and how many times ours theirs took."""
-    pairs = list(zip(ours, theirs, strict=True))
-    ratios = sorted(b.cpu / a.cpu for a, b in pairs)
+    "best" compares each side with the number of threads that costs it least, which is
+    what is asked about; "default" is what one gets without asking for a number.
+    """
+    best = min(ours, key=_cpu), min(theirs, key=_cpu)
     return {
-        "ours": statistics.median(turn.cpu for turn in ours),
-        "theirs": statistics.median(turn.cpu for turn in theirs),
+        "best": _ratio(*best),
+        "threads": [THREADS[ours.index(best[0])], THREADS[theirs.index(best[1])]],
+        "default": _ratio(ours[-1], theirs[-1]),
+    }
+
+
+def _ratio(ours: Turns, theirs: Turns) -> dict[str, float]:
+    pairs = list(zip(ours, theirs, strict=True))
+    ratios = [b.cpu / a.cpu for a, b in pairs]
+    return {
+        "ours": _cpu(ours),
+        "theirs": _cpu(theirs),
         "ratio": statistics.median(ratios),
-        "least": ratios[0],
-        "most": ratios[-1],
+        "least": min(ratios),
+        "most": max(ratios),
         "wall": statistics.median(b.wall / a.wall for a, b in pairs),
     }
 
 
+def _cpu(turns: Turns) -> float:
+    return statistics.median(turn.cpu for turn in turns)
+
+
 def apart(ours: Any, theirs: Any) -> float:
-    """The largest difference over the largest of our numbers; infinite for integers."""
+    """The largest difference over our largest number; infinite if integers differ."""
     if isinstance(ours, dict):
         if ours.keys() != theirs.keys():
             return math.inf
@@ -187,13 +207,3 @@ def _numbers(nested: Any) -> Iterator[float]:
             yield from _numbers(part)
     else:
         yield nested
-
-
-def best_variants(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of each peer the row with the number of threads that cost it least."""
-    least: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in rows:
-        name = row["case"], row["peer"]
-        if name not in least or row["theirs"] < least[name]["theirs"]:
-            least[name] = row
-    return list(least.values())

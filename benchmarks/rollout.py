@@ -25,11 +25,12 @@ def prepare():
 
     states = series(8_000)
     windows = tendency.Windows.of(states, 6)
-    start = tendency.Integrated(bilinear(states), DT)
+    unfitted = tendency.Integrated(bilinear(states), DT)
     method = tendency.Descent(optax.adam(3e-3), epochs=30)
     std = tendency.Standardisation.of(states)
     loss = tendency.RolloutLoss(scale=std.std)
-    cell = tendency.fit(start, windows, method, key=jax.random.key(1), loss=loss).cell
+    key = jax.random.key(1)
+    cell = tendency.fit(unfitted, windows, method, key=key, loss=loss).cell
     carry = cell.init(states[0])
 
     def run(times):
@@ -37,6 +38,7 @@ def prepare():
             jax.block_until_ready(tendency.forecast(cell, carry, STEPS))
 
     first = tendency.forecast(cell, carry, 100)[1]
-    problem = {"start": std.apply(states[0]).tolist(), "weights": weights(cell.tendency)}
+    start = std.apply(states[0]).tolist()
+    problem = {"start": start, "weights": weights(cell.tendency)}
     agreed = {"state": std.apply(first).tolist()}
     return {"problem": problem, "agreed": agreed, "work": STEPS}, run

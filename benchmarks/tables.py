@@ -1,0 +1,86 @@
+"""The results as Markdown, which a terminal shows well enough."""
+
+from collections.abc import Sequence
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def heading(machine: Row) -> str:
+    """The machine and the versions, in a sentence."""
+    ours, peers = (
+        ", ".join(f"{name} {version}" for name, version in machine[side].items())
+        for side in ("ours", "peers")
+    )
+    return (
+        f"{machine['cores'] or 'Unknown'} cores of {machine['processor']}, Python "
+        f"{machine['python']}. Ours: {ours}. Peers: {peers}.\n"
+    )
+
+
+def ratios(rows: Sequence[Row]) -> str:
+    """How many times our CPU time each peer took."""
+    names = ["what", "peer", "ours", "theirs", "CPU ratio (least to most)"]
+    names += ["default threads", "wall", "asked", "reached"]
+    lines = []
+    for row in rows:
+        best, default, asked = row["best"], row["default"], row["asked"]
+        lines.append(
+            [
+                row["case"],
+                row["peer"],
+                f"{seconds(best['ours'])} a {row['unit']}",
+                seconds(best["theirs"]),
+                f"{number(best['ratio'])} ({number(best['least'])} to "
+                f"{number(best['most'])})",
+                number(default["ratio"]),
+                number(default["wall"]),
+                f"≥ {asked}" if asked else "",
+                _yes(best["ratio"] >= asked) if asked else "",
+            ]
+        )
+    return _table(names, lines)
+
+
+def starts(rows: Sequence[Row]) -> str:
+    """How long commands take."""
+    names = ["command", "wall (least to most)", "CPU", "asked", "reached"]
+    lines = [
+        [
+            row["command"],
+            f"{seconds(row['wall'])} ({seconds(row['least'])} to "
+            f"{seconds(row['most'])})",
+            seconds(row["cpu"]),
+            f"< {row['asked']} s" if row["asked"] else "",
+            _yes(row["wall"] < row["asked"]) if row["asked"] else "",
+        ]
+        for row in rows
+    ]
+    return _table(names, lines)
+
+
+def seconds(value: float) -> str:
+    """Three digits and a unit."""
+    for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e-9:.3g} ns"
+
+
+def number(value: float) -> str:
+    """Two digits where they matter, whole numbers above."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _yes(reached: bool) -> str:
+    return "yes" if reached else "no"
+
+
+def _table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(names, *lines, strict=True)]
+    rule = ["-" * width for width in widths]
+    rows = [
+        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in (names, rule, *lines)
+    ]
+    return "\n".join(f"| {row} |" for row in rows) + "\n"
