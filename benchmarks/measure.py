@@ -192,11 +192,11 @@ def apart(ours: Any, theirs: Any) -> float:
             return math.inf
         return max(apart(ours[name], theirs[name]) for name in ours)
     a, b = list(_numbers(ours)), list(_numbers(theirs))
-    if len(a) != len(b):
+    if a == b:
+        return 0.0
+    largest = max(map(abs, a), default=0)
+    if len(a) != len(b) or largest == 0 or all(isinstance(x, int) for x in a):
         return math.inf
-    if all(isinstance(number, int) for number in a):
-        return 0.0 if a == b else math.inf
-    largest = max(abs(x) for x in a)
     differences = [abs(x - y) / largest for x, y in zip(a, b, strict=True)]
     return max(math.inf if math.isnan(d) else d for d in differences)
 
