@@ -29,7 +29,7 @@ _CLEAN = (
     Row("GRU", m.recurrent("gru"), quick=True),
     Row("LSTM", m.recurrent("lstm")),
     Row("Bi-NN(4), RK4", m.bilinear(), (_BELOW, _BELOW, _BELOW), quick=True),
-    Row("Bi-NN, Dormand-Prince 5", m.bilinear(dormand_prince5), quick=True),
+    Row("Bi-NN, Dormand-Prince 5", m.bilinear(dormand_prince5)),
     Row("Bi-NN, Dormand-Prince 5, 2 substeps", m.bilinear(dormand_prince5, 2)),
 )  # fmt: skip
 
