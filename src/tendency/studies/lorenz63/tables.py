@@ -26,7 +26,7 @@ _CLEAN = (
     Row("Sparse regression, weak form", m.weak_form, quick=True),
     Row("MLP, RK4", m.mlp, (_BELOW, 0.018, 0.044), quick=True),
     Row("RNN", m.recurrent("rnn")),
-    Row("GRU", m.recurrent("gru"), quick=True),
+    Row("GRU", m.recurrent("gru")),
     Row("LSTM", m.recurrent("lstm")),
     Row("Bi-NN(4), RK4", m.bilinear(), (_BELOW, _BELOW, _BELOW), quick=True),
     Row("Bi-NN, Dormand-Prince 5", m.bilinear(dormand_prince5)),
