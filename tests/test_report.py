@@ -606,7 +606,8 @@ def browse(page, folder, width):
     text += f"<script type='module'>{report}</script>"
     outer = folder / "outer.html"
     outer.write_text(
-        "<!doctype html><meta charset=utf-8><script>addEventListener('message', (m) => {"
+        "<!doctype html><meta charset=utf-8>"
+        "<script>addEventListener('message', (m) => {"
         "document.getElementById('found').textContent = JSON.stringify(m.data); });"
         f"</script><pre id=found></pre><iframe width={width} height=900 "
         f'srcdoc="{html.escape(text)}"></iframe>',
