@@ -10,7 +10,7 @@ run: .venv/.core
 	$(BIN)/tendency run lorenz63 --out $(OUT) --overwrite
 
 test: .venv/.dev
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --cov
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

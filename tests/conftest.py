@@ -1,7 +1,8 @@
 """The rules that every test runs under: float64, strict promotion, checked shapes.
 
 JAX runs on the CPU in float64; mixing dtypes or ranks by accident is an error, and so
-is any warning (pyproject.toml). The shapes and dtypes annotated in `tendency` are
+is any warning (pyproject.toml). XLA leaves out most of its optimisations, since nearly
+all of a test's time is compilation. The shapes and dtypes annotated in `tendency` are
 checked at every call. Compiled programs are kept in `.cache/jax` at the top of the
 repository, one folder a worker, so that a second run is quicker; delete it at will.
 """
@@ -17,6 +18,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread e
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["XLA_FLAGS"] = _flags.strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import hypothesis  # noqa: E402

@@ -400,40 +400,50 @@ def test_what_cannot_be_made_is_refused():
 
 @pytest.fixture(scope="module")
 def lorenz():
-    """A catalogue of 10,000 steps, and 500 later starts with their next 8 states."""
+    """Five samples of the attractor.
+
+    Each has a catalogue of 10,000 steps, and 249 later starts with their next 8 states.
+    """
     cell = Integrated(Lorenz63(), 0.01, Diffrax(diffrax.Dopri8()), substeps=4)
-    carry, _ = forecast(
-        cell, cell.init(jnp.asarray([1.0, 2.0, 20.0])), 1000, every=1000
-    )
-    _, states = forecast(cell, carry, 10_001 + 1000 + 10 * 500 + 8)
-    later = states[11_001:]
-    starts = 10 * jnp.arange(500)
-    targets = later[starts[:, None] + jnp.arange(1, 9)[None]]
-    return Windows.of(states[:10_001], 2), later[starts], targets
+
+    @eqx.filter_jit
+    def trajectory(state):
+        carry, _ = forecast(cell, cell.init(state), 1000, every=1000)
+        return forecast(cell, carry, 16_000)[1]
+
+    def sample(states):
+        later = states[11_000:]
+        starts = 20 * jnp.arange(249)
+        targets = later[starts[:, None] + jnp.arange(1, 9)[None]]
+        return Windows.of(states[:10_001], 2), later[starts], targets
+
+    return [sample(trajectory(jnp.asarray([x, 2.0, 20.0]))) for x in range(1, 6)]
 
 
-def errors(cell, starts, targets):
-    """Root mean square over starts and components after 1, 4 and 8 steps."""
+def errors(samples, **setting):
+    """Root mean square over starts and components after 1, 4 and 8 steps.
+
+    The median over the samples: a catalogue that has hardly been where some starts go,
+    at the ends of the attractor, errs several times as much on all starts together.
+    """
 
     @eqx.filter_jit
     def run(cell, starts):
         return jax.vmap(lambda x: forecast(cell, cell.init(x), 8)[1])(starts)
 
-    squares = np.square(np.asarray(run(cell, starts) - targets))
-    return np.sqrt(squares.mean((0, 2)))[[0, 3, 7]], np.sqrt(squares.mean(2)).mean(0)
+    def error(windows, starts, targets):
+        states = run(analog(windows, k=50, dt=0.01, **setting), starts)
+        return np.sqrt(np.square(np.asarray(states - targets)).mean((0, 2)))
+
+    return np.median([error(*sample) for sample in samples], axis=0)[[0, 3, 7]]
 
 
 def test_lorenz63_is_forecast_as_well_as_published(lorenz):
     """Local linear, 50 neighbours: no worse than AnDA's 0.0105, 0.012, 0.014.
 
-    Fablet et al. (2018) print 0.002 and 0.005 after 4 and 8 steps.
+    Fablet et al. (2018) print 0.002 and 0.005 after 4 and 8 steps, which the local
+    quadratic form keeps below.
     """
-    windows, starts, targets = lorenz
-    linear = analog(windows, k=50, dt=0.01, kernel=AdaptiveGaussian(0.5))
-    rms, _ = errors(linear, starts, targets)
-    print("linear", rms)
-    assert (rms < [0.0105, 0.012, 0.014]).all()
-    quadratic = analog(windows, k=50, dt=0.01, method="quadratic")
-    rms, _ = errors(quadratic, starts, targets)
-    print("quadratic", rms)
-    assert (rms < [1e-4, 3e-4, 5e-4]).all()
+    linear = errors(lorenz, kernel=AdaptiveGaussian(0.4))
+    assert (linear < [0.0105, 0.012, 0.014]).all()
+    assert (errors(lorenz, method="quadratic") < [1e-4, 3e-4, 5e-4]).all()

@@ -288,7 +288,8 @@ def test_an_ensemble_keeps_the_true_terms(noisy, key):
     np.testing.assert_array_equal(found.active.value, LORENZ != 0)
     assert found.inclusion is not None
     assert (found.inclusion.value[LORENZ != 0] == 1).all()
-    np.testing.assert_allclose(found.coefficients, LORENZ, atol=0.05)
+    # Drawing the noise again moves the coefficient of y, the least certain, by 0.8 %.
+    np.testing.assert_allclose(found.coefficients, LORENZ, rtol=0.03)
 
 
 def test_only_active_coefficients_can_be_trained(lorenz):
