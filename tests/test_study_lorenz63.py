@@ -123,6 +123,7 @@ def test_the_study_writes_scores_models_and_a_page(tmp_path, monkeypatch):
     assert ("course", "Lorenz-63, RK4", "rho", None) in at
     model, _ = load(tmp_path / "models" / "noise-free-bi-nn-4-rk4.safetensors")
     assert isinstance(model.tendency, Bilinear)
+    assert (tmp_path / "attractors.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "report.html").read_text()
     assert "arXiv:1712.07003" in page
     assert "Bi-NN(4), RK4" in page

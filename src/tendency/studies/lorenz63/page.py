@@ -60,7 +60,7 @@ def make_page(
             "The attractor",
             "The first 25 time units of a free run, projected on x and z, over the "
             "truth in grey.",
-            (_attractors(measured, truth),),
+            (attractors(measured, truth),),
         ),
         _course_section(scores, compared, truth),
     )
@@ -149,9 +149,10 @@ def _coefficient_section(
     )
 
 
-def _attractors(
+def attractors(
     measured: dict[tuple[str, str], Measured], truth: Float[np.ndarray, "time 3"]
 ) -> Chart:
+    """Free runs of some models over the truth."""
     shown = (
         ("noise-free", "Bi-NN(4), RK4"),
         ("noise-free", "MLP, RK4"),

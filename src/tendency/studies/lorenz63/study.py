@@ -17,6 +17,7 @@ from tendency.errors import InputError
 from tendency.files import write_atomically
 from tendency.integrate import Integrated
 from tendency.report.page import write_page
+from tendency.report.posters import poster
 from tendency.report.provenance import Provenance
 from tendency.scores.records import Score, scores_document
 from tendency.statistical.library import polynomial_coefficients
@@ -24,7 +25,7 @@ from tendency.store import save
 from tendency.studies.lorenz63.evaluate import Measured, evaluate
 from tendency.studies.lorenz63.models import Row
 from tendency.studies.lorenz63.notebook import Compared, compare
-from tendency.studies.lorenz63.page import TRUTH, make_page
+from tendency.studies.lorenz63.page import TRUTH, attractors, make_page
 from tendency.studies.lorenz63.tables import LEADS, NOISY, TABLES
 from tendency.studies.lorenz63.truth import FULL, SMALL, simulate
 
@@ -33,7 +34,7 @@ Coefficients = Float[np.ndarray, "3 10"]
 
 
 def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> None:
-    """Write `scores.json`, `report.html` and the models into `out`.
+    """Write `scores.json`, `report.html`, `attractors.png` and the models into `out`.
 
     Raises:
         InputError: something cannot be written.
@@ -88,6 +89,8 @@ def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> Non
         Provenance.here(seed=seed, wall_seconds=seconds, more={"precision": "float64"}),
     )
     write_page(page, out / "report.html")
+    picture = attractors(measured, np.asarray(truth.long_targets[0]))
+    poster(picture.spec, out / "attractors.png", scale=1.1)
     say(f"{out / 'report.html'} after {seconds:.0f} s")
 
 
