@@ -5,7 +5,6 @@ names are joined along time and need dask. Times are left as they are written: s
 `axes.py`.
 """
 
-import difflib
 import glob
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ import xarray as xr
 from tendency.data.axes import decoded, time_axis
 from tendency.data.classic import whole_size
 from tendency.data.table import TABLES, open_table
-from tendency.errors import InputError
+from tendency.errors import InputError, nearest
 
 _MAGIC = {b"CDF": "netcdf", b"\x89HDF\r\n\x1a\n": "netcdf", b"GRIB": "grib"}
 
@@ -168,8 +167,7 @@ def _neighbours(path: Path) -> str:
     if not folder.is_dir():
         return f"the folder {folder} does not exist either, check the path"
     names = [p.name for p in folder.iterdir()]
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f"did you mean {close[0]}?" if close else "check the path"
+    return nearest(path.name, names, otherwise="check the path")
 
 
 def _described(path: Path, kind: str) -> str:

@@ -4,7 +4,6 @@
 writes one back, every default spelled out, as it is kept with the results.
 """
 
-import difflib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any, get_args
 import pydantic
 import tomlkit
 
-from tendency.errors import InputError
+from tendency.errors import InputError, nearest
 from tendency.jobs.models import BASELINES, Model
 from tendency.jobs.settings import Job
 
@@ -77,14 +76,6 @@ def parse_job(
 def dump_job(job: Job) -> str:
     """The job as TOML, every default spelled out; `parse_job` reads it back."""
     return tomlkit.dumps(job.model_dump(mode="json", exclude_none=True))
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """`: did you mean X?`, or the names there are where none is near."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"choose from {', '.join(known)}" if known else "there is none"
 
 
 def _parse_override(text: str) -> dict[str, Any]:

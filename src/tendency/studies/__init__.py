@@ -8,7 +8,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
-from tendency.errors import InputError
+from tendency.errors import InputError, nearest
 
 
 def names() -> list[str]:
@@ -20,15 +20,11 @@ def find(name: str) -> Callable[..., None]:
     """The study of this name.
 
     Raises:
-        InputError: there is none; the nearest names are suggested.
+        InputError: there is none; the nearest name is suggested.
     """
     if name not in names():
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, names()) or names()
         raise InputError(
-            f"there is no study {name!r}, and no such file: did you mean "
-            f"{' or '.join(near)}?"
+            f"there is no study {name!r}, and no such file: {nearest(name, names())}"
         )
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     return module.run
