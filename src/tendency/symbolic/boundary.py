@@ -1,0 +1,103 @@
+"""Floor 1: what a field does at the two ends of a bounded axis."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import sympy
+
+from tendency.errors import InputError
+from tendency.grid import Grid
+from tendency.symbolic.grammar import Names, parse_expression
+from tendency.symbolic.system import TIME, Expr, System
+
+Value = Any  # a number, or an expression as text or SymPy's
+
+
+class Condition(NamedTuple):
+    """`value` u + `slope` ∂u/∂n = `equals`, n pointing out of the domain."""
+
+    value: float
+    slope: float
+    equals: Value = 0.0  # a number, or an expression of t, coordinates and forcings
+
+
+def dirichlet(equals: Value = 0.0) -> Condition:
+    """The field itself is given: u = `equals`."""
+    return Condition(1.0, 0.0, equals)
+
+
+def neumann(equals: Value = 0.0) -> Condition:
+    """Its derivative along the outward normal is given: ∂u/∂n = `equals`."""
+    return Condition(0.0, 1.0, equals)
+
+
+def robin(value: float, slope: float, equals: Value = 0.0) -> Condition:
+    """A sum of both is given: `value` u + `slope` ∂u/∂n = `equals`."""
+    return Condition(value, slope, equals)
+
+
+class Ends(NamedTuple):
+    """The conditions at the lower and at the upper end of an axis."""
+
+    lower: Condition
+    upper: Condition
+
+
+Boundaries = Mapping[str, Mapping[str, Ends | Condition | tuple[Condition, Condition]]]
+
+
+def boundaries_of(
+    system: System, grid: Grid, given: Boundaries
+) -> dict[tuple[str, str], Ends]:
+    """By field and axis, their expressions read.
+
+    Raises:
+        InputError: a bounded axis of a field without conditions, conditions on a
+            periodic axis, or an unknown field, axis or name in an expression.
+    """
+    axes = {axis.name: axis for axis in grid.axes}
+    names = _names(system)
+    found = {}
+    for field, by_axis in given.items():
+        if field not in system.fields:
+            raise InputError(
+                f"boundaries are given for {field}, and the prognostic fields are "
+                f"{', '.join(system.fields)}"
+            )
+        for axis, ends in by_axis.items():
+            if axis not in axes or axes[axis].periodic:
+                raise InputError(
+                    f"boundaries of {field} are given along {axis}, which is "
+                    f"{'periodic' if axis in axes else 'no axis'}: leave them out"
+                )
+            both = Ends(ends, ends) if isinstance(ends, Condition) else Ends(*ends)
+            found[field, axis] = Ends(
+                *(
+                    _read(c, names, f"the boundary of {field} along {axis}")
+                    for c in both
+                )
+            )
+    for field in system.fields:
+        for axis in grid.axes:
+            if not axis.periodic and (field, axis.name) not in found:
+                raise InputError(
+                    f"axis {axis.name} is bounded and {field} has no boundary "
+                    f"condition there: give dirichlet, neumann or robin at both ends"
+                )
+    return found
+
+
+def _names(system: System) -> Names:
+    known = (*system.parameters, *system.coordinates, TIME)
+    symbols: dict[str, Expr] = {str(s): s for s in known}
+    symbols |= {f.func.__name__: f for f in system.forcings}
+    return Names(symbols, ())
+
+
+def _read(condition: Condition, names: Names, where: str) -> Condition:
+    if condition.value == 0 and condition.slope == 0:
+        raise InputError(f"{where} asks nothing: value and slope are both 0")
+    equals = condition.equals
+    if isinstance(equals, str):
+        equals = parse_expression(equals, names, where)
+    return condition._replace(equals=sympy.sympify(equals))

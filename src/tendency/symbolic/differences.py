@@ -1,0 +1,572 @@
+"""Floor 1: from equations to a program, by finite differences.
+
+Every field stands at its own place of the cell (`offsets`), and every sub-expression is
+evaluated where the next derivative wants it. A derivative of an expression that itself
+holds a derivative along the same axis is taken halfway between the points, so that a
+flux `d_x(k*d_x u)` is compact and what leaves one cell enters the next.
+
+Beyond the ends of an axis stand ghosts: periodic copies, or the values that make a
+polynomial through the first points obey the boundary condition.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import NamedTuple
+
+import sympy
+from sympy.core.function import AppliedUndef
+
+from tendency.errors import InputError
+from tendency.grid import HALF, Grid
+from tendency.symbolic import stencils
+from tendency.symbolic.boundary import Ends
+from tendency.symbolic.program import Expression, Program
+from tendency.symbolic.system import TIME, Expr, System
+
+_FUNCTIONS: Mapping[type, str] = {
+    sympy.sin: "sin",
+    sympy.cos: "cos",
+    sympy.tan: "tan",
+    sympy.asin: "arcsin",
+    sympy.acos: "arccos",
+    sympy.atan: "arctan",
+    sympy.sinh: "sinh",
+    sympy.cosh: "cosh",
+    sympy.tanh: "tanh",
+    sympy.exp: "exp",
+    sympy.log: "log",
+    sympy.sign: "sign",
+    sympy.Abs: "abs",
+}
+_ORDERS = (2, 4, 6, 8)
+
+
+class Differences(NamedTuple):
+    """Finite differences of some order; upwind ones for the terms -a d_x u, if asked.
+
+    Upwind differences have the same order, with one point more on the side that the
+    flow comes from (two for an even order).
+    """
+
+    order: int = 2
+    upwind: bool = False
+
+
+class _Place(NamedTuple):
+    """Where values are wanted: the place in the cell, and how far beyond the field."""
+
+    offsets: tuple[Fraction, ...]
+    reach: tuple[tuple[int, int], ...]  # points before and after, by axis
+
+    def moved(self, axis: int, offset: Fraction, reach: tuple[int, int]) -> "_Place":
+        offsets, all_reach = list(self.offsets), list(self.reach)
+        offsets[axis], all_reach[axis] = offset, reach
+        return _Place(tuple(offsets), tuple(all_reach))
+
+
+def lower(
+    system: System,
+    grid: Grid,
+    method: Differences,
+    offsets: Mapping[str, tuple[Fraction, ...]],
+    boundaries: Mapping[tuple[str, str], Ends],
+) -> Program:
+    """The program of the tendency.
+
+    Raises:
+        InputError: an order that is not offered, or too few points for the stencils.
+    """
+    if method.order not in _ORDERS:
+        raise InputError(
+            f"the order of the differences is {method.order}, one of "
+            f"{', '.join(map(str, _ORDERS))} was expected"
+        )
+    reach: dict[str, tuple[tuple[int, int], ...]] = {}
+    while True:  # until no stencil reaches further than the ghosts made for it
+        lowering = _Lowering(system, grid, method, offsets, boundaries, dict(reach))
+        program = lowering.program()
+        if lowering.needed == reach:
+            return program
+        reach = lowering.needed
+
+
+class _Lowering:
+    def __init__(self, system, grid, method, offsets, boundaries, reach):
+        self.system: System = system
+        self.grid: Grid = grid
+        self.method: Differences = method
+        self.boundaries: Mapping[tuple[str, str], Ends] = boundaries
+        self.axis = {symbol: i for i, symbol in enumerate(system.coordinates)}
+        self.dim = len(grid.axes)
+        self.cells = (Fraction(0),) * self.dim
+        self.offsets = {n: tuple(offsets.get(n, self.cells)) for n in system.fields}
+        self.reach: dict[str, tuple[tuple[int, int], ...]] = reach
+        self.needed = {k: v for k, v in reach.items()}
+        self.assigned: dict[str, Expression] = {}
+        self.named: dict[tuple[Expr, _Place], str] = {}
+        self.padded: dict[str, str] = {}
+        given = (*system.parameters, *system.coordinates, TIME)
+        self.taken = {str(s) for s in given} | {
+            f.func.__name__
+            for f in (*system.prognostic, *system.constants, *system.forcings)
+        }
+
+    def program(self) -> Program:
+        outputs = []
+        defined = _defined(self.system)
+        for field, tendency in self.system.prognostic.items():
+            name = field.func.__name__
+            place = _Place(self.offsets[name], ((0, 0),) * self.dim)
+            value = self.sum_of_terms(tendency.xreplace(defined), place)
+            outputs.append((name, self.assign(f"d_t_{name}", value)))
+        return Program(tuple(self.assigned.items()), tuple(outputs))
+
+    def assign(self, wish: str, value: Expression) -> str:
+        name, count = wish, 1
+        while name in self.taken:
+            count += 1
+            name = f"{wish}_{count}"
+        self.taken.add(name)
+        self.assigned[name] = value
+        return name
+
+    # What an expression is worth at a place
+
+    def sum_of_terms(self, expression: Expr, place: _Place) -> Expression:
+        """As `value`, the advective terms upwind where that is asked."""
+        if not self.method.upwind:
+            return self.value(expression, place)
+        terms = sympy.Add.make_args(sympy.expand_mul(expression, deep=False))
+        return _added([self._advective(term, place) for term in terms])
+
+    def value(self, node: Expr, place: _Place) -> Expression:
+        if isinstance(node, sympy.Derivative):
+            return self._derivative(node, place)
+        if isinstance(node, AppliedUndef):
+            return self._field(node, place)
+        if isinstance(node, sympy.Symbol):
+            return self._symbol(node, place)
+        if node.is_Integer:
+            return int(node)
+        if isinstance(node, sympy.Rational):
+            return _fraction(Fraction(int(node.p), int(node.q)))
+        if node.is_number:
+            return float(node)
+        if isinstance(node, sympy.Add):
+            terms = node.as_ordered_terms()
+            return _added([self.value(term, place) for term in terms])
+        if isinstance(node, sympy.Mul):
+            return self._product(node, place)
+        if isinstance(node, sympy.Pow):
+            return self._power(node, place)
+        if isinstance(node, sympy.Max | sympy.Min):
+            function = "maximum" if isinstance(node, sympy.Max) else "minimum"
+            first, *rest = (self.value(a, place) for a in sorted(node.args, key=str))
+            for one in rest:
+                first = ("call", function, first, one)
+            return first
+        for kind, function in _FUNCTIONS.items():
+            if isinstance(node, kind):
+                return ("call", function, self.value(node.args[0], place))
+        raise InputError(
+            f"the equations hold {node}, which cannot be discretised: use "
+            f"{', '.join(_FUNCTIONS.values())}, min, max, powers and derivatives"
+        )
+
+    def _product(self, node: Expr, place: _Place) -> Expression:
+        coefficient, factors = node.as_coeff_mul()
+        over = [f for f in factors if _is_divisor(f)]
+        under = [self.value(1 / f, place) for f in over]
+        above = [self.value(f, place) for f in factors if f not in over]
+        coefficient = (
+            sympy.nsimplify(coefficient) if coefficient.is_Float else coefficient
+        )
+        scale = abs(coefficient)
+        if isinstance(scale, sympy.Rational) and not isinstance(scale, sympy.Integer):
+            under = [*([int(scale.q)] if scale.q != 1 else []), *under]
+            above = [*([int(scale.p)] if scale.p != 1 else []), *above]
+        elif scale != 1:
+            above = [int(scale) if scale.is_Integer else float(scale), *above]
+        result = _folded("*", above) if above else 1
+        if under:
+            result = ("/", result, _folded("*", under))
+        return ("neg", result) if coefficient < 0 else result
+
+    def _power(self, node: Expr, place: _Place) -> Expression:
+        base, exponent = node.args
+        if exponent == sympy.S.Half:
+            return ("call", "sqrt", self.value(base, place))
+        if exponent.is_number and exponent.is_negative:
+            return ("/", 1, self.value(1 / node, place))
+        if base == sympy.E:
+            return ("call", "exp", self.value(exponent, place))
+        return ("**", self.value(base, place), self.value(exponent, place))
+
+    def _symbol(self, node: sympy.Symbol, place: _Place) -> Expression:
+        if node not in self.axis:
+            return str(node)
+        key = (node, place)
+        if key not in self.named:
+            self.named[key] = self.assign(f"{node}_", self._positions(node, place))
+        return self.named[key]
+
+    def _positions(self, node: sympy.Symbol, place: _Place) -> Expression:
+        i = self.axis[node]
+        axis, offset, (before, after) = (
+            self.grid.axes[i],
+            place.offsets[i],
+            place.reach[i],
+        )
+        count = axis.size(offset) + before + after
+        first = axis.first(offset) - before
+        return ("coordinate", i - self.dim, axis.lower, axis.spacing, first, count)
+
+    # Fields, where they stand and elsewhere
+
+    def _offset(self, field: Expr) -> tuple[Fraction, ...]:
+        return self.offsets.get(field.func.__name__, self.cells)
+
+    def _is_array(self, field: Expr) -> bool:
+        return bool({*field.args} & {*self.axis})
+
+    def _field(self, node: Expr, place: _Place) -> Expression:
+        if not self._is_array(node):
+            return node.func.__name__
+        here = self._offset(node)
+        for i in range(self.dim):
+            if here[i] != place.offsets[i]:
+                return self._once(
+                    node,
+                    place,
+                    f"{node.func.__name__}_at_{self._where(place)}",
+                    lambda i=i: self._stencil(node, i, 0, place, here[i]),
+                )
+        return self._window(*self._array(node, place), place, {})
+
+    def _array(self, node: Expr, place: _Place) -> tuple[str, _Place]:
+        """The name of an array that holds `node` there, and where it reaches."""
+        if isinstance(node, AppliedUndef) and self._offset(node) == place.offsets:
+            name = node.func.__name__
+            old = self.needed.get(name, ((0, 0),) * self.dim)
+            self.needed[name] = tuple(
+                (max(a, c), max(b, d))
+                for (a, b), (c, d) in zip(old, place.reach, strict=True)
+            )
+            reach = self.reach.get(name, self.needed[name])
+            if name not in self.padded:
+                self.padded[name] = self._with_ghosts(node, reach)
+            return self.padded[name], _Place(place.offsets, self.needed[name])
+        wish = (
+            "flux" if not isinstance(node, AppliedUndef) else f"{node.func.__name__}_"
+        )
+        value = self.named.get((node, place))
+        if value is None:
+            value = self.value(node, place)
+            if not isinstance(value, str):
+                value = self.assign(wish, value)
+            self.named[node, place] = value
+        return value, place
+
+    def _once(
+        self, node: Expr, place: _Place, wish: str, make: Callable[[], Expression]
+    ) -> Expression:
+        if (node, place) not in self.named:
+            self.named[node, place] = self.assign(wish, make())
+        return self.named[node, place]
+
+    def _where(self, place: _Place) -> str:
+        staggered = [
+            str(c)
+            for c, o in zip(self.system.coordinates, place.offsets, strict=True)
+            if o
+        ]
+        return f"{'_'.join(staggered)}_faces" if staggered else "cells"
+
+    def _window(
+        self, name: str, held: _Place, place: _Place, shifts: Mapping[int, int]
+    ) -> Expression:
+        """What `place` asks of an array, shifted."""
+        bounds = []
+        for i, axis in enumerate(self.grid.axes):
+            (before, after), (low, high) = held.reach[i], place.reach[i]
+            shift = shifts.get(i, 0)
+            more = axis.size(place.offsets[i]) - axis.size(held.offsets[i])
+            start, stop = before - low + shift, more + high + shift - after
+            assert start >= 0 >= stop, (name, held, place, shifts)
+            bounds.append((start, stop or None))
+        if all(b == (0, None) for b in bounds):
+            return name
+        return ("window", name, tuple(bounds))
+
+    # Derivatives
+
+    def _derivative(self, node: Expr, place: _Place) -> Expression:
+        inner, axis, times = node.expr, *_first(node)
+        if not inner.atoms(AppliedUndef):
+            return self.value(node.doit(), place)
+        rest = [v for v in node.variables if v != axis]
+        operand = sympy.Derivative(inner, *rest) if rest else inner
+        if axis not in self.axis:
+            raise InputError(f"{node} is taken along {axis}, which is no axis")
+        i = self.axis[axis]
+        here = place.offsets[i]
+        other = HALF - here
+        staggered = times % 2 == 1 and other in self._natural(operand, i)
+        source = other if staggered else here
+        return self._once(
+            node,
+            place,
+            self._meaning(node),
+            lambda: self._stencil(operand, i, times, place, source),
+        )
+
+    def _meaning(self, node: Expr) -> str:
+        by = "".join(str(v) for v in node.variables)
+        if isinstance(node.expr, AppliedUndef):
+            return f"{node.expr.func.__name__}_{by}"
+        return f"flux_{by}"
+
+    def _natural(self, node: Expr, i: int) -> set[Fraction]:
+        """Where in the cell along axis i its parts stand by themselves."""
+        if isinstance(node, AppliedUndef):
+            return {self._offset(node)[i]} if self._is_array(node) else set()
+        found: set[Fraction] = set()
+        for part in node.args[:1] if isinstance(node, sympy.Derivative) else node.args:
+            found |= self._natural(part, i)
+        if isinstance(node, sympy.Derivative):
+            times = node.variables.count(self.system.coordinates[i])
+            found = {(o + HALF * times) % 1 for o in found}
+        return found
+
+    def _stencil(
+        self,
+        operand: Expr,
+        i: int,
+        times: int,
+        place: _Place,
+        source: Fraction,
+        weights: stencils.Stencil | None = None,
+    ) -> Expression:
+        """A derivative of `operand`, which is evaluated at `source` along axis i."""
+        axis, here = self.grid.axes[i], place.offsets[i]
+        if weights is None:
+            staggered = source != here
+            weights = stencils.central(times, self.method.order, staggered=staggered)
+        shifts = {p: int(p + here - source) for p in weights}
+        low, high = place.reach[i]
+        more = axis.size(here) - axis.size(source)
+        reach = (
+            max(low - min(shifts.values()), 0),
+            max(high + max(shifts.values()) + more, 0),
+        )
+        self._enough_points(i, operand, reach)
+        name, held = self._array(operand, place.moved(i, source, reach))
+
+        def at(position: Fraction) -> Expression:
+            return self._window(name, held, place, {i: shifts[position]})
+
+        total, factor = _weighted(weights, at)
+        return _scaled(total, factor, [axis.spacing] * times)
+
+    def _enough_points(self, i: int, operand: Expr, reach: tuple[int, int]):
+        axis = self.grid.axes[i]
+        if max(reach) > axis.points - (not axis.periodic):
+            raise InputError(
+                f"axis {axis.name} has {axis.points} points, too few for the stencils "
+                f"of {operand}, which reach {max(reach)} beyond: take more points or a "
+                "lower order"
+            )
+
+    def _advective(self, term: Expr, place: _Place) -> Expression:
+        """A term -a d_x u, u being a field: differences from where the flow comes."""
+        factors = list(sympy.Mul.make_args(term))
+        slopes = [f for f in factors if isinstance(f, sympy.Derivative)]
+        slope = slopes[0] if len(slopes) == 1 else None
+        if (
+            slope is None
+            or len(slope.variables) != 1
+            or not isinstance(slope.expr, AppliedUndef)
+            or self._offset(slope.expr) != place.offsets
+        ):
+            return self.value(term, place)
+        i = self.axis[slope.variables[0]]
+        factors.remove(slope)
+        speed = self.value(sympy.Mul(*factors), place)  # of d_t u = speed d_x u
+        from_left = stencils.biased(self.method.order)
+        from_right = {-p: -w for p, w in from_left.items()}
+        field, here, (by,) = slope.expr, place.offsets[i], slope.variables
+        sides = [
+            self.assign(
+                f"{field.func.__name__}_{by}_{side}",
+                self._stencil(field, i, 1, place, here, weights),
+            )
+            for side, weights in (("left", from_left), ("right", from_right))
+        ]
+        left, right = (
+            ("*", ("call", function, speed, 0.0), side)
+            for function, side in zip(("minimum", "maximum"), sides, strict=True)
+        )
+        return ("+", left, right)
+
+    # Beyond the ends
+
+    def _with_ghosts(self, field: Expr, reach: tuple[tuple[int, int], ...]) -> str:
+        name = field.func.__name__
+        if not any(map(any, reach)):
+            return name
+        value: Expression = name
+        for i, (before, after) in enumerate(reach):
+            if not (before or after) or self.system.coordinates[i] not in field.args:
+                continue
+            if self.grid.axes[i].periodic:
+                value = ("wrap", value, i - self.dim, before, after)
+            else:
+                value = self._joined(field, value, i, before, after, reach)
+        return self.assign(f"{name}_", ("hold", value))
+
+    def _joined(self, field, value, i, before, after, reach) -> Expression:
+        name, axis = field.func.__name__, self.grid.axes[i]
+        if not isinstance(value, str):
+            value = self.assign(f"{name}_", value)
+        here = self._offset(field)[i]
+        first = HALF + here
+
+        def strip(k: int, upper: bool) -> Expression:
+            distance = first + k if here == 0 else Fraction(k)
+
+            def inside(position: Fraction) -> Expression:
+                j = int(position - first)
+                bounds: list[tuple[int, int | None]] = [(0, None)] * self.dim
+                bounds[i] = (-1 - j, -j or None) if upper else (j, j + 1)
+                return ("window", value, tuple(bounds))
+
+            ends = self.boundaries.get((name, axis.name))
+            if ends is None:  # a given field: extrapolated
+                weights = {
+                    p + first: w
+                    for p, w in stencils.outside(
+                        Fraction(k + 1), self.method.order
+                    ).items()
+                }
+                total, factor = _weighted(weights, inside)
+                return _scaled(total, factor, [])
+            condition = ends[1] if upper else ends[0]
+            exact = condition.slope == 0 or condition.value == 0
+            count = self._count(axis.size(here))
+            if exact:
+                a, b = Fraction(condition.slope == 0), Fraction(condition.value == 0)
+                scale = axis.spacing / condition.slope if b else 1 / condition.value
+            else:
+                a, b = (
+                    Fraction(condition.value),
+                    Fraction(condition.slope / axis.spacing),
+                )
+                scale = 1.0
+            weights, share = stencils.ghost(distance, first, count, a, b)
+            total, factor = _weighted(weights, inside) if weights else (None, 1)
+            if total is None:
+                total = ("*", 0, inside(first))
+            else:
+                total = _scaled(total, Fraction(factor), [])
+            if condition.equals.is_zero:
+                return total
+            symbol = self.system.coordinates[i]
+            edge = axis.upper if upper else axis.lower
+            padded = tuple(r if j < i else (0, 0) for j, r in enumerate(reach))
+            expression = condition.equals.xreplace({symbol: sympy.Float(edge, 17)})
+            equals = self.value(expression, _Place(self._offset(field), padded))
+            return ("+", total, ("*", float(share) * scale, equals))
+
+        low = [strip(k, False) for k in reversed(range(before))]
+        high = [strip(k, True) for k in range(after)]
+        return ("join", i - self.dim, (*low, value, *high))
+
+    def _count(self, size: int) -> int:
+        return min(max(self.method.order - 1, 1), size)
+
+
+def _defined(system: System) -> dict[Expr, Expr]:
+    """Diagnostic fields in terms of prognostic ones."""
+    found = dict(system.diagnostic)
+    for _ in found:
+        found = {field: value.xreplace(found) for field, value in found.items()}
+    for field, value in found.items():
+        if value.has(*found):
+            raise InputError(
+                f"the diagnostic field {field.func} is defined by itself: break the "
+                "circle, or solve it as a field of unknown"
+            )
+    return found
+
+
+def _first(node: Expr) -> tuple[sympy.Symbol, int]:
+    axis = node.variables[0]
+    return axis, node.variables.count(axis)
+
+
+def _is_divisor(node: Expr) -> bool:
+    return isinstance(node, sympy.Pow) and bool(node.args[1].is_negative)
+
+
+def _fraction(value: Fraction) -> Expression:
+    if value.denominator == 1:
+        return value.numerator
+    return ("/", value.numerator, value.denominator)
+
+
+def _added(terms: list[Expression]) -> Expression:
+    """Terms with a sign in front become differences."""
+    total, *rest = terms
+    for term in rest:
+        if isinstance(term, tuple) and term[0] == "neg":
+            total = ("-", total, term[1])
+        else:
+            total = ("+", total, term)
+    return total
+
+
+def _folded(kind: str, parts: list[Expression]) -> Expression:
+    total, *rest = parts
+    for part in rest:
+        total = (kind, total, part)
+    return total
+
+
+def _weighted(
+    weights: stencils.Stencil, at: Callable[[Fraction], Expression]
+) -> tuple[Expression, Fraction]:
+    """The sum with whole weights, pairs of equal weight taken together, and its factor.
+
+    Σ wₖ fₖ = factor (n₁ (f₊₁ - f₋₁) + n₂ (f₊₂ - f₋₂) + ...)
+    """
+    under = math.lcm(*(w.denominator for w in weights.values()))
+    if under > 10**9:  # not from a table of differences: plain numbers
+        return _added([("*", float(w), at(p)) for p, w in weights.items()]), Fraction(1)
+    over = math.gcd(*(int(w * under) for w in weights.values()))
+    whole = {p: int(w * under) // over for p, w in weights.items()}
+    terms = []
+    for p in sorted(whole, key=lambda p: (abs(p), -p)):
+        if p < 0 and -p in whole and abs(whole[p]) == abs(whole[-p]):
+            continue  # stands with its twin
+        n, value = whole[p], at(p)
+        if p > 0 and abs(whole.get(-p, 0)) == abs(n):
+            value = ("+" if whole[-p] == n else "-", value, at(-p))
+        if abs(n) != 1:
+            value = ("*", abs(n), value)
+        terms.append(("neg", value) if n < 0 else value)
+    positive = [t for t in terms if not (isinstance(t, tuple) and t[0] == "neg")]
+    if not positive:
+        return _added([t[1] for t in terms]), Fraction(-over, under)
+    first = positive[0]
+    terms.remove(first)
+    return _added([first, *terms]), Fraction(over, under)
+
+
+def _scaled(total: Expression, factor: Fraction, steps: list[float]) -> Expression:
+    """`total` times an exact factor, over the grid steps."""
+    scale: Expression = factor.numerator
+    if factor.denominator != 1 or steps:
+        under = [*([factor.denominator] if factor.denominator != 1 else []), *steps]
+        scale = ("/", factor.numerator, _folded("*", under))
+    return total if scale == 1 else ("*", total, scale)

@@ -1,0 +1,188 @@
+"""Floor 1: a system on a grid, as the tendency of a cell."""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from tendency.cell import Constant
+from tendency.errors import InputError
+from tendency.grid import HALF, Grid
+from tendency.symbolic.boundary import Boundaries, boundaries_of
+from tendency.symbolic.differences import Differences, lower
+from tendency.symbolic.program import Program, evaluate, run
+from tendency.symbolic.system import TIME, System
+
+SECOND_ORDER = Differences()
+State = dict[str, Float[Array, "..."]]
+
+
+class Generated(eqx.Module):
+    """The tendency of a system of equations, discretised: f(state, forcing).
+
+    The state is a mapping of field names to arrays. The forcing, where the equations
+    have one, is a mapping too: the functions of time by name, and the time `t` itself
+    where an equation holds it. Parameters are arrays, so that they can be fitted.
+
+    Raises:
+        InputError: a field or a forcing is missing, or has another shape.
+    """
+
+    parameters: dict[str, Float[Array, ""]]
+    constants: Constant  # name -> array on the cells
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = eqx.field(static=True)
+    assignments: tuple = eqx.field(static=True)
+    outputs: tuple[tuple[str, str], ...] = eqx.field(static=True)
+    forcings: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def program(self) -> Program:
+        """What one evaluation does."""
+        return Program(self.assignments, self.outputs)
+
+    def __call__(self, state: State, forcing: PyTree = None) -> State:
+        shapes = dict(self.shapes)
+        for name, shape in shapes.items():
+            found = state[name].shape if name in state else None
+            if found != shape:
+                raise InputError(
+                    f"the state holds {'no ' if found is None else ''}{name}"
+                    f"{'' if found is None else f' of shape {found}'}, an array of "
+                    f"shape {shape} was expected"
+                )
+        given = forcing if isinstance(forcing, Mapping) else {}
+        missing = [name for name in self.forcings if name not in given]
+        if missing:
+            raise InputError(
+                f"the forcing has no {', '.join(missing)}: give a mapping of "
+                f"{', '.join(self.forcings)}"
+            )
+        names: dict[str, Any] = {name: state[name] for name in shapes}
+        dtype = jnp.result_type(*names.values())
+        for group in (self.parameters, self.constants.value):
+            names |= {k: jnp.asarray(v, dtype) for k, v in group.items()}
+        names |= {k: jnp.asarray(given[k], dtype) for k in self.forcings}
+        known = run(self.assignments, names, dtype)
+        return {
+            field: jnp.broadcast_to(evaluate(value, known, dtype), shapes[field])
+            for field, value in self.outputs
+        }
+
+
+def generate(
+    system: System,
+    grid: Grid,
+    method: Differences = SECOND_ORDER,
+    *,
+    boundaries: Boundaries | None = None,
+    staggered: Mapping[str, Sequence[str]] | None = None,
+    constants: Mapping[str, Float[Array, "..."]] | None = None,
+) -> Generated:
+    """Discretise a system on a grid.
+
+    Arguments:
+        boundaries: field -> axis -> its condition at both ends, or a pair of them.
+        staggered: field -> the axes along which it stands on the faces of the cells.
+        constants: the fields that the system declares so, on the cells.
+
+    Raises:
+        InputError: axes that are not the coordinates of the system, a missing boundary
+            condition or constant, too few points.
+    """
+    expected = tuple(str(c) for c in system.coordinates)
+    found = tuple(axis.name for axis in grid.axes)
+    if found != expected:
+        raise InputError(
+            f"the grid has the axes {', '.join(found) or 'none'}, and the coordinates "
+            f"of the system are {', '.join(expected)}, in this order"
+        )
+    if system.implicit:
+        raise InputError(
+            "the system holds elliptic equations, which differences do not solve: "
+            "use the spectral method on periodic axes"
+        )
+    offsets = _offsets(system, grid, staggered or {})
+    program = lower(
+        system, grid, method, offsets, boundaries_of(system, grid, boundaries or {})
+    )
+    given = dict(constants or {})
+    arrays = {}
+    for field in system.constants:
+        name = field.func.__name__
+        if name not in given:
+            raise InputError(f"the constant field {name} is missing: give its values")
+        arrays[name] = _on_grid(name, given.pop(name), field.args, system, grid)
+    if given:
+        raise InputError(
+            f"{', '.join(given)} is given as a constant and the system declares "
+            f"{', '.join(f.func.__name__ for f in system.constants) or 'none'}"
+        )
+    return Generated(
+        {str(k): jnp.asarray(v) for k, v in system.parameters.items()},
+        Constant(arrays),
+        tuple(
+            (
+                name,
+                tuple(a.size(o) for a, o in zip(grid.axes, offsets[name], strict=True)),
+            )
+            for name in system.fields
+        ),
+        program.assignments,
+        program.outputs,
+        _forcings(system, program),
+    )
+
+
+def _offsets(
+    system: System, grid: Grid, staggered: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[Fraction, ...]]:
+    names = [axis.name for axis in grid.axes]
+    for field, axes in staggered.items():
+        if field not in system.fields:
+            raise InputError(
+                f"{field} is staggered, and the prognostic fields are "
+                f"{', '.join(system.fields)}"
+            )
+        for axis in axes:
+            if axis not in names:
+                raise InputError(
+                    f"{field} is staggered along {axis}, and the axes are "
+                    f"{', '.join(names)}"
+                )
+    return {
+        field: tuple(
+            HALF if name in staggered.get(field, ()) else Fraction(0) for name in names
+        )
+        for field in system.fields
+    }
+
+
+def _on_grid(name, values, arguments, system: System, grid: Grid) -> Array:
+    """With an axis of one point for every coordinate that it does not depend on."""
+    values = jnp.asarray(values)
+    along = [c in arguments for c in system.coordinates]
+    own = tuple(a.points for a, yes in zip(grid.axes, along, strict=True) if yes)
+    if values.shape != own:
+        raise InputError(
+            f"the constant field {name} has the shape {values.shape}, {own} was "
+            "expected"
+        )
+    full = [a.points if yes else 1 for a, yes in zip(grid.axes, along, strict=True)]
+    return values.reshape(full)
+
+
+def _forcings(system: System, program: Program) -> tuple[str, ...]:
+    """Those that the program reads, and the time if it does."""
+    declared = [f.func.__name__ for f in system.forcings]
+    return tuple(n for n in [*declared, str(TIME)] if _reads(program.assignments, n))
+
+
+def _reads(node: Any, name: str) -> bool:
+    if isinstance(node, tuple):
+        return any(_reads(part, name) for part in node[1:]) or (
+            bool(node) and not isinstance(node[0], str) and _reads(node[0], name)
+        )
+    return node == name

@@ -1,0 +1,134 @@
+"""Floor 1: the discretised equations as a program, and its interpreter.
+
+A program is a list of assignments. An expression is a name (a string), a number, or a
+tuple of an operation and its arguments:
+
+    ("+", a, b) ("-", a, b) ("*", a, b) ("/", a, b) ("**", a, b) ("neg", a)
+    ("call", function, a, ...)          one of `FUNCTIONS`
+    ("window", a, ((start, stop), ...)) part of an array along its last axes
+    ("wrap", a, axis, before, after)    periodic copies before and after; axis < 0
+    ("join", axis, parts)               arrays one after the other
+    ("hold", a)                         computed once, kept in memory, then read
+    ("coordinate", axis, lower, step, first, count)  lower + (first + i) step, axis < 0
+
+Plain tuples can be compared, hashed and saved as they are, and neither the interpreter
+nor the emitted source does anything that stands in none of them: both follow the same
+order of operations, so that their results agree to the last bit.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+Assignments = tuple[tuple[str, Any], ...]
+Expression = Any  # str | int | float | tuple
+
+FUNCTIONS: Mapping[str, Callable] = {
+    name: getattr(jnp, name)
+    for name in [
+        "sin",
+        "cos",
+        "tan",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "exp",
+        "log",
+        "sqrt",
+        "sign",
+        "abs",
+        "maximum",
+        "minimum",
+        "where",
+    ]
+}
+
+
+class Program(NamedTuple):
+    """What one evaluation of the tendency does."""
+
+    assignments: Assignments
+    outputs: tuple[tuple[str, str], ...]  # prognostic field -> name of its tendency
+
+
+def run(
+    assignments: Assignments,
+    names: Mapping[str, Any],
+    dtype: Any,
+) -> dict[str, Any]:
+    """Evaluate the assignments in their order, from `names`."""
+    known = dict(names)
+    for name, expression in assignments:
+        known[name] = evaluate(expression, known, dtype)
+    return known
+
+
+def evaluate(node: Expression, names: Mapping[str, Any], dtype: Any) -> Any:
+    """The value of one expression."""
+    if isinstance(node, str):
+        return names[node]
+    if not isinstance(node, tuple):
+        return node
+    kind = node[0]
+    if kind == "window":
+        return window(evaluate(node[1], names, dtype), node[2])
+    if kind == "wrap":
+        return wrap(evaluate(node[1], names, dtype), *node[2:])
+    if kind == "join":
+        return join([evaluate(part, names, dtype) for part in node[2]], node[1])
+    if kind == "hold":
+        return hold(evaluate(node[1], names, dtype))
+    if kind == "coordinate":
+        return coordinate(*node[1:], dtype=dtype)
+    if kind == "call":
+        return FUNCTIONS[node[1]](*(evaluate(a, names, dtype) for a in node[2:]))
+    values = [evaluate(a, names, dtype) for a in node[1:]]
+    return _ARITHMETIC[kind](*values)
+
+
+_ARITHMETIC: Mapping[str, Callable] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "**": lambda a, b: a**b,
+    "neg": lambda a: -a,
+}
+
+
+def window(a: Array, bounds: tuple[tuple[int, int | None], ...]) -> Array:
+    """Part of `a` along its last axes."""
+    return a[(..., *(slice(start, stop) for start, stop in bounds))]
+
+
+def wrap(a: Array, axis: int, before: int, after: int) -> Array:
+    """`a` with periodic copies before and after it along an axis."""
+    size = a.shape[axis]
+    head = jax.lax.slice_in_dim(a, size - before, size, axis=axis)
+    tail = jax.lax.slice_in_dim(a, 0, after, axis=axis)
+    return jnp.concatenate([head, a, tail], axis=axis)
+
+
+def join(parts: list[Array], axis: int) -> Array:
+    """The arrays one after the other along an axis."""
+    return jnp.concatenate(parts, axis=axis)
+
+
+def hold(a: Array) -> Array:
+    """`a`, computed once: else XLA would do it again at each point of a stencil."""
+    return jax.lax.optimization_barrier(a)
+
+
+def coordinate(
+    axis: int, lower: float, step: float, first: float, count: int, *, dtype: Any
+) -> Array:
+    """Positions along an axis, as an array that broadcasts against a field."""
+    positions = lower + (first + np.arange(count)) * step
+    return jnp.asarray(positions.reshape((-1,) + (1,) * (-1 - axis)), dtype)
