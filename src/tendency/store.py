@@ -28,6 +28,7 @@ _FORMAT = "tendency-model-1"
 _MODULES = (
     "tendency.cell",
     "tendency.integrate",
+    "tendency.stiff",
     "tendency.wrappers",
     "tendency.physics",
     "tendency.networks",
