@@ -112,6 +112,8 @@ class _Lowering:
             for f in (*system.prognostic, *system.constants, *system.forcings)
         }
 
+        self.steps = [self._new(f"D{axis.name.upper()}") for axis in grid.axes]
+
     def program(self) -> Program:
         outputs = []
         defined = _defined(self.system)
@@ -120,15 +122,20 @@ class _Lowering:
             place = _Place(self.offsets[name], ((0, 0),) * self.dim)
             value = self.sum_of_terms(tendency.xreplace(defined), place)
             outputs.append((name, self.assign(f"d_t_{name}", value)))
-        return Program(tuple(self.assigned.items()), tuple(outputs))
+        numbers = zip(self.steps, (a.spacing for a in self.grid.axes), strict=True)
+        return Program(tuple(numbers), tuple(self.assigned.items()), tuple(outputs))
 
     def assign(self, wish: str, value: Expression) -> str:
+        name = self._new(wish)
+        self.assigned[name] = value
+        return name
+
+    def _new(self, wish: str) -> str:
         name, count = wish, 1
         while name in self.taken:
             count += 1
             name = f"{wish}_{count}"
         self.taken.add(name)
-        self.assigned[name] = value
         return name
 
     # What an expression is worth at a place
@@ -367,7 +374,7 @@ class _Lowering:
             return self._window(name, held, place, {i: shifts[position]})
 
         total, factor = _weighted(weights, at)
-        return _scaled(total, factor, [axis.spacing] * times)
+        return _scaled(total, factor, [self.steps[i]] * times)
 
     def _enough_points(self, i: int, operand: Expr, reach: tuple[int, int]):
         axis = self.grid.axes[i]
@@ -563,10 +570,10 @@ def _weighted(
     return _added([first, *terms]), Fraction(over, under)
 
 
-def _scaled(total: Expression, factor: Fraction, steps: list[float]) -> Expression:
+def _scaled(total: Expression, factor: Fraction, steps: list[str]) -> Expression:
     """`total` times an exact factor, over the grid steps."""
     scale: Expression = factor.numerator
     if factor.denominator != 1 or steps:
         under = [*([factor.denominator] if factor.denominator != 1 else []), *steps]
         scale = ("/", factor.numerator, _folded("*", under))
-    return total if scale == 1 else ("*", total, scale)
+    return total if scale == 1 else ("*", scale, total)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,9 +11,11 @@ from jaxtyping import Array, Float, PyTree
 from tendency.cell import Constant
 from tendency.errors import InputError
 from tendency.grid import HALF, Grid
-from tendency.symbolic.boundary import Boundaries, boundaries_of
+from tendency.integrate import AbstractScheme, RungeKutta, rk4
+from tendency.symbolic.boundary import Boundaries, Condition, boundaries_of
 from tendency.symbolic.differences import Differences, lower
-from tendency.symbolic.program import Program, evaluate, run
+from tendency.symbolic.emit import Description, Steps, Target, emit
+from tendency.symbolic.program import Assignments, Program, reads, run
 from tendency.symbolic.system import TIME, System
 
 SECOND_ORDER = Differences()
@@ -34,6 +36,9 @@ class Generated(eqx.Module):
     parameters: dict[str, Float[Array, ""]]
     constants: Constant  # name -> array on the cells
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = eqx.field(static=True)
+    name: str = eqx.field(static=True)
+    about: tuple[str, ...] = eqx.field(static=True)  # equations, method, boundaries
+    numbers: tuple[tuple[str, float], ...] = eqx.field(static=True)
     assignments: tuple = eqx.field(static=True)
     outputs: tuple[tuple[str, str], ...] = eqx.field(static=True)
     forcings: tuple[str, ...] = eqx.field(static=True)
@@ -41,7 +46,7 @@ class Generated(eqx.Module):
     @property
     def program(self) -> Program:
         """What one evaluation does."""
-        return Program(self.assignments, self.outputs)
+        return Program(self.numbers, self.assignments, self.outputs)
 
     def __call__(self, state: State, forcing: PyTree = None) -> State:
         shapes = dict(self.shapes)
@@ -60,16 +65,58 @@ class Generated(eqx.Module):
                 f"the forcing has no {', '.join(missing)}: give a mapping of "
                 f"{', '.join(self.forcings)}"
             )
-        names: dict[str, Any] = {name: state[name] for name in shapes}
-        dtype = jnp.result_type(*names.values())
+        fields = {name: state[name] for name in shapes}
+        dtype = jnp.result_type(*fields.values())
+        names: dict[str, Any] = {**dict(self.numbers), **fields}
         for group in (self.parameters, self.constants.value):
             names |= {k: jnp.asarray(v, dtype) for k, v in group.items()}
         names |= {k: jnp.asarray(given[k], dtype) for k in self.forcings}
         known = run(self.assignments, names, dtype)
-        return {
-            field: jnp.broadcast_to(evaluate(value, known, dtype), shapes[field])
-            for field, value in self.outputs
-        }
+        return {field: known[name] for field, name in self.outputs}
+
+    def source(
+        self,
+        target: Target = "jax",
+        *,
+        dt: float | None = None,
+        scheme: AbstractScheme = rk4,
+    ) -> str:
+        """A Python module that computes the same and needs nothing of tendency.
+
+        Arguments:
+            target: `jax`, `torch` or `keras`.
+            dt: writes `step` and `forecast` too, for steps of this length.
+            scheme: a Runge-Kutta scheme.
+
+        Raises:
+            InputError: another scheme, or another target.
+        """
+        if target not in get_args(Target):
+            raise InputError(
+                f"the target is {target!r}, one of {', '.join(get_args(Target))} was "
+                "expected"
+            )
+        if dt is not None and not isinstance(scheme, RungeKutta):
+            raise InputError(
+                f"source cannot be written for the scheme {type(scheme).__name__}: "
+                "use euler, ssprk3, rk4 or dormand_prince5"
+            )
+        steps = None
+        if dt is not None and isinstance(scheme, RungeKutta):
+            name = f"a Runge-Kutta scheme of order {scheme.order}"
+            steps = Steps(name, dt, scheme.a, scheme.b)
+        description = Description(
+            self.name,
+            self.about,
+            self.numbers,
+            self.shapes,
+            tuple((k, float(v)) for k, v in self.parameters.items()),
+            tuple(self.constants.value),
+            self.forcings,
+            self.assignments,
+            self.outputs,
+        )
+        return emit(description, target, steps)
 
 
 def generate(
@@ -120,17 +167,21 @@ def generate(
             f"{', '.join(given)} is given as a constant and the system declares "
             f"{', '.join(f.func.__name__ for f in system.constants) or 'none'}"
         )
+    shapes = tuple(
+        (
+            name,
+            tuple(a.size(o) for a, o in zip(grid.axes, offsets[name], strict=True)),
+        )
+        for name in system.fields
+    )
     return Generated(
         {str(k): jnp.asarray(v) for k, v in system.parameters.items()},
         Constant(arrays),
-        tuple(
-            (
-                name,
-                tuple(a.size(o) for a, o in zip(grid.axes, offsets[name], strict=True)),
-            )
-            for name in system.fields
-        ),
-        program.assignments,
+        shapes,
+        system.name,
+        _about(system, grid, method, boundaries or {}),
+        program.numbers,
+        _filled(program, system, arrays, shapes),
         program.outputs,
         _forcings(system, program),
     )
@@ -174,15 +225,62 @@ def _on_grid(name, values, arguments, system: System, grid: Grid) -> Array:
     return values.reshape(full)
 
 
+def _about(
+    system: System, grid: Grid, method: Differences, boundaries: Boundaries
+) -> tuple[str, ...]:
+    """The lines of the docstring."""
+    lines = [system.doc, ""] * bool(system.doc)
+    lines += [f"    {equation}" for equation in system.written]
+    kind = "upwind" if method.upwind else "central"
+    lines += ["", f"{kind.capitalize()} differences of order {method.order} on"]
+    for axis in grid.axes:
+        ends = "periodic" if axis.periodic else "bounded"
+        lines.append(
+            f"    {axis.name}: {axis.points} points from {axis.lower!r} to "
+            f"{axis.upper!r}, {ends}"
+        )
+    for field, by_axis in boundaries.items():
+        for axis, ends in by_axis.items():
+            both = (ends, ends) if isinstance(ends, Condition) else ends
+            lower, upper = (_condition(field, end) for end in both)
+            lines.append(f"    at the ends of {axis}: {lower}; {upper}")
+    return tuple(lines)
+
+
+def _condition(field: str, end: Condition) -> str:
+    if end.slope == 0:
+        return f"{field} = {end.equals}"
+    if end.value == 0:
+        return f"d_n {field} = {end.equals}"
+    return f"{end.value!r} {field} + {end.slope!r} d_n {field} = {end.equals}"
+
+
+def _filled(program: Program, system: System, arrays, shapes) -> Assignments:
+    """Where a tendency is the same along an axis: all over the field."""
+
+    def tendencies(names):
+        known = run(program.assignments, {**dict(program.numbers), **names}, float)
+        return {field: known[name] for field, name in program.outputs}
+
+    names = {name: jnp.zeros(shape) for name, shape in shapes}
+    scalars = (*system.parameters, TIME, *system.forcings)
+    names |= {
+        f"{getattr(s, 'func', s) if s.args else s}": jnp.ones(()) for s in scalars
+    }
+    found = eqx.filter_eval_shape(tendencies, {**names, **arrays})
+    missing = {
+        name: shape
+        for field, name in program.outputs
+        for f, shape in shapes
+        if f == field and jnp.shape(found[field]) != shape
+    }
+    return tuple(
+        (name, ("fill", value, missing[name]) if name in missing else value)
+        for name, value in program.assignments
+    )
+
+
 def _forcings(system: System, program: Program) -> tuple[str, ...]:
     """Those that the program reads, and the time if it does."""
     declared = [f.func.__name__ for f in system.forcings]
-    return tuple(n for n in [*declared, str(TIME)] if _reads(program.assignments, n))
-
-
-def _reads(node: Any, name: str) -> bool:
-    if isinstance(node, tuple):
-        return any(_reads(part, name) for part in node[1:]) or (
-            bool(node) and not isinstance(node[0], str) and _reads(node[0], name)
-        )
-    return node == name
+    return tuple(n for n in [*declared, str(TIME)] if reads(program.assignments, n))

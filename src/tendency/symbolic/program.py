@@ -9,6 +9,7 @@ tuple of an operation and its arguments:
     ("wrap", a, axis, before, after)    periodic copies before and after; axis < 0
     ("join", axis, parts)               arrays one after the other
     ("hold", a)                         computed once, kept in memory, then read
+    ("fill", a, shape)                  the same all over a field
     ("coordinate", axis, lower, step, first, count)  lower + (first + i) step, axis < 0
 
 Plain tuples can be compared, hashed and saved as they are, and neither the interpreter
@@ -54,6 +55,7 @@ FUNCTIONS: Mapping[str, Callable] = {
 class Program(NamedTuple):
     """What one evaluation of the tendency does."""
 
+    numbers: tuple[tuple[str, float], ...]  # the grid steps
     assignments: Assignments
     outputs: tuple[tuple[str, str], ...]  # prognostic field -> name of its tendency
 
@@ -85,12 +87,21 @@ def evaluate(node: Expression, names: Mapping[str, Any], dtype: Any) -> Any:
         return join([evaluate(part, names, dtype) for part in node[2]], node[1])
     if kind == "hold":
         return hold(evaluate(node[1], names, dtype))
+    if kind == "fill":
+        return jnp.broadcast_to(evaluate(node[1], names, dtype), node[2])
     if kind == "coordinate":
         return coordinate(*node[1:], dtype=dtype)
     if kind == "call":
         return FUNCTIONS[node[1]](*(evaluate(a, names, dtype) for a in node[2:]))
     values = [evaluate(a, names, dtype) for a in node[1:]]
     return _ARITHMETIC[kind](*values)
+
+
+def reads(node: Any, name: str) -> bool:
+    """Whether a program, or a part of it, holds a name."""
+    if isinstance(node, tuple):
+        return any(reads(part, name) for part in node)
+    return node == name
 
 
 _ARITHMETIC: Mapping[str, Callable] = {
