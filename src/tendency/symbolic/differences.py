@@ -21,24 +21,10 @@ from tendency.errors import InputError
 from tendency.grid import HALF, Grid
 from tendency.symbolic import stencils
 from tendency.symbolic.boundary import Ends
+from tendency.symbolic.lowering import Lowering, Place, defined, folded, summed
 from tendency.symbolic.program import Expression, Program
-from tendency.symbolic.system import TIME, Expr, System
+from tendency.symbolic.system import Expr, System
 
-_FUNCTIONS: Mapping[type, str] = {
-    sympy.sin: "sin",
-    sympy.cos: "cos",
-    sympy.tan: "tan",
-    sympy.asin: "arcsin",
-    sympy.acos: "arccos",
-    sympy.atan: "arctan",
-    sympy.sinh: "sinh",
-    sympy.cosh: "cosh",
-    sympy.tanh: "tanh",
-    sympy.exp: "exp",
-    sympy.log: "log",
-    sympy.sign: "sign",
-    sympy.Abs: "abs",
-}
 _ORDERS = (2, 4, 6, 8)
 
 
@@ -51,18 +37,6 @@ class Differences(NamedTuple):
 
     order: int = 2
     upwind: bool = False
-
-
-class _Place(NamedTuple):
-    """Where values are wanted: the place in the cell, and how far beyond the field."""
-
-    offsets: tuple[Fraction, ...]
-    reach: tuple[tuple[int, int], ...]  # points before and after, by axis
-
-    def moved(self, axis: int, offset: Fraction, reach: tuple[int, int]) -> "_Place":
-        offsets, all_reach = list(self.offsets), list(self.reach)
-        offsets[axis], all_reach[axis] = offset, reach
-        return _Place(tuple(offsets), tuple(all_reach))
 
 
 def lower(
@@ -84,150 +58,43 @@ def lower(
         )
     reach: dict[str, tuple[tuple[int, int], ...]] = {}
     while True:  # until no stencil reaches further than the ghosts made for it
-        lowering = _Lowering(system, grid, method, offsets, boundaries, dict(reach))
+        lowering = _Stencils(system, grid, method, offsets, boundaries, dict(reach))
         program = lowering.program()
         if lowering.needed == reach:
             return program
         reach = lowering.needed
 
 
-class _Lowering:
+class _Stencils(Lowering):
     def __init__(self, system, grid, method, offsets, boundaries, reach):
-        self.system: System = system
-        self.grid: Grid = grid
+        super().__init__(system, grid)
         self.method: Differences = method
         self.boundaries: Mapping[tuple[str, str], Ends] = boundaries
-        self.axis = {symbol: i for i, symbol in enumerate(system.coordinates)}
-        self.dim = len(grid.axes)
-        self.cells = (Fraction(0),) * self.dim
         self.offsets = {n: tuple(offsets.get(n, self.cells)) for n in system.fields}
         self.reach: dict[str, tuple[tuple[int, int], ...]] = reach
         self.needed = {k: v for k, v in reach.items()}
-        self.assigned: dict[str, Expression] = {}
-        self.named: dict[tuple[Expr, _Place], str] = {}
         self.padded: dict[str, str] = {}
-        given = (*system.parameters, *system.coordinates, TIME)
-        self.taken = {str(s) for s in given} | {
-            f.func.__name__
-            for f in (*system.prognostic, *system.constants, *system.forcings)
-        }
-
-        self.steps = [self._new(f"D{axis.name.upper()}") for axis in grid.axes]
+        self.steps = [self.new(f"D{axis.name.upper()}") for axis in grid.axes]
 
     def program(self) -> Program:
         outputs = []
-        defined = _defined(self.system)
+        known = defined(self.system)
         for field, tendency in self.system.prognostic.items():
             name = field.func.__name__
-            place = _Place(self.offsets[name], ((0, 0),) * self.dim)
-            value = self.sum_of_terms(tendency.xreplace(defined), place)
+            place = Place(self.offsets[name], ((0, 0),) * self.dim)
+            value = self.sum_of_terms(tendency.xreplace(known), place)
             outputs.append((name, self.assign(f"d_t_{name}", value)))
         numbers = zip(self.steps, (a.spacing for a in self.grid.axes), strict=True)
         return Program(tuple(numbers), tuple(self.assigned.items()), tuple(outputs))
 
-    def assign(self, wish: str, value: Expression) -> str:
-        name = self._new(wish)
-        self.assigned[name] = value
-        return name
-
-    def _new(self, wish: str) -> str:
-        name, count = wish, 1
-        while name in self.taken:
-            count += 1
-            name = f"{wish}_{count}"
-        self.taken.add(name)
-        return name
-
     # What an expression is worth at a place
 
-    def sum_of_terms(self, expression: Expr, place: _Place) -> Expression:
+    def sum_of_terms(self, expression: Expr, place: Place) -> Expression:
         """As `value`, the advective terms upwind where that is asked."""
         if not self.method.upwind:
             return self.value(expression, place)
         terms = sympy.Add.make_args(sympy.expand_mul(expression, deep=False))
-        return _added([self._advective(term, place) for term in terms])
-
-    def value(self, node: Expr, place: _Place) -> Expression:
-        if isinstance(node, sympy.Derivative):
-            return self._derivative(node, place)
-        if isinstance(node, AppliedUndef):
-            return self._field(node, place)
-        if isinstance(node, sympy.Symbol):
-            return self._symbol(node, place)
-        if node.is_Integer:
-            return int(node)
-        if isinstance(node, sympy.Rational):
-            return _fraction(Fraction(int(node.p), int(node.q)))
-        if node.is_number:
-            return float(node)
-        if isinstance(node, sympy.Add):
-            terms = node.as_ordered_terms()
-            return _added([self.value(term, place) for term in terms])
-        if isinstance(node, sympy.Mul):
-            return self._product(node, place)
-        if isinstance(node, sympy.Pow):
-            return self._power(node, place)
-        if isinstance(node, sympy.Max | sympy.Min):
-            function = "maximum" if isinstance(node, sympy.Max) else "minimum"
-            first, *rest = (self.value(a, place) for a in sorted(node.args, key=str))
-            for one in rest:
-                first = ("call", function, first, one)
-            return first
-        for kind, function in _FUNCTIONS.items():
-            if isinstance(node, kind):
-                return ("call", function, self.value(node.args[0], place))
-        raise InputError(
-            f"the equations hold {node}, which cannot be discretised: use "
-            f"{', '.join(_FUNCTIONS.values())}, min, max, powers and derivatives"
-        )
-
-    def _product(self, node: Expr, place: _Place) -> Expression:
-        coefficient, factors = node.as_coeff_mul()
-        over = [f for f in factors if _is_divisor(f)]
-        under = [self.value(1 / f, place) for f in over]
-        above = [self.value(f, place) for f in factors if f not in over]
-        coefficient = (
-            sympy.nsimplify(coefficient) if coefficient.is_Float else coefficient
-        )
-        scale = abs(coefficient)
-        if isinstance(scale, sympy.Rational) and not isinstance(scale, sympy.Integer):
-            under = [*([int(scale.q)] if scale.q != 1 else []), *under]
-            above = [*([int(scale.p)] if scale.p != 1 else []), *above]
-        elif scale != 1:
-            above = [int(scale) if scale.is_Integer else float(scale), *above]
-        result = _folded("*", above) if above else 1
-        if under:
-            result = ("/", result, _folded("*", under))
-        return ("neg", result) if coefficient < 0 else result
-
-    def _power(self, node: Expr, place: _Place) -> Expression:
-        base, exponent = node.args
-        if exponent == sympy.S.Half:
-            return ("call", "sqrt", self.value(base, place))
-        if exponent.is_number and exponent.is_negative:
-            return ("/", 1, self.value(1 / node, place))
-        if base == sympy.E:
-            return ("call", "exp", self.value(exponent, place))
-        return ("**", self.value(base, place), self.value(exponent, place))
-
-    def _symbol(self, node: sympy.Symbol, place: _Place) -> Expression:
-        if node not in self.axis:
-            return str(node)
-        key = (node, place)
-        if key not in self.named:
-            self.named[key] = self.assign(f"{node}_", self._positions(node, place))
-        return self.named[key]
-
-    def _positions(self, node: sympy.Symbol, place: _Place) -> Expression:
-        i = self.axis[node]
-        axis, offset, (before, after) = (
-            self.grid.axes[i],
-            place.offsets[i],
-            place.reach[i],
-        )
-        count = axis.size(offset) + before + after
-        first = axis.first(offset) - before
-        return ("coordinate", i - self.dim, axis.lower, axis.spacing, first, count)
+        return summed([self._advective(term, place) for term in terms])
 
     # Fields, where they stand and elsewhere
 
@@ -237,13 +104,13 @@ class _Lowering:
     def _is_array(self, field: Expr) -> bool:
         return bool({*field.args} & {*self.axis})
 
-    def _field(self, node: Expr, place: _Place) -> Expression:
+    def field(self, node: Expr, place: Place) -> Expression:
         if not self._is_array(node):
             return node.func.__name__
         here = self._offset(node)
         for i in range(self.dim):
             if here[i] != place.offsets[i]:
-                return self._once(
+                return self.once(
                     node,
                     place,
                     f"{node.func.__name__}_at_{self._where(place)}",
@@ -251,7 +118,7 @@ class _Lowering:
                 )
         return self._window(*self._array(node, place), place, {})
 
-    def _array(self, node: Expr, place: _Place) -> tuple[str, _Place]:
+    def _array(self, node: Expr, place: Place) -> tuple[str, Place]:
         """The name of an array that holds `node` there, and where it reaches."""
         if isinstance(node, AppliedUndef) and self._offset(node) == place.offsets:
             name = node.func.__name__
@@ -263,7 +130,7 @@ class _Lowering:
             reach = self.reach.get(name, self.needed[name])
             if name not in self.padded:
                 self.padded[name] = self._with_ghosts(node, reach)
-            return self.padded[name], _Place(place.offsets, self.needed[name])
+            return self.padded[name], Place(place.offsets, self.needed[name])
         wish = (
             "flux" if not isinstance(node, AppliedUndef) else f"{node.func.__name__}_"
         )
@@ -275,14 +142,7 @@ class _Lowering:
             self.named[node, place] = value
         return value, place
 
-    def _once(
-        self, node: Expr, place: _Place, wish: str, make: Callable[[], Expression]
-    ) -> Expression:
-        if (node, place) not in self.named:
-            self.named[node, place] = self.assign(wish, make())
-        return self.named[node, place]
-
-    def _where(self, place: _Place) -> str:
+    def _where(self, place: Place) -> str:
         staggered = [
             str(c)
             for c, o in zip(self.system.coordinates, place.offsets, strict=True)
@@ -291,7 +151,7 @@ class _Lowering:
         return f"{'_'.join(staggered)}_faces" if staggered else "cells"
 
     def _window(
-        self, name: str, held: _Place, place: _Place, shifts: Mapping[int, int]
+        self, name: str, held: Place, place: Place, shifts: Mapping[int, int]
     ) -> Expression:
         """What `place` asks of an array, shifted."""
         bounds = []
@@ -308,7 +168,7 @@ class _Lowering:
 
     # Derivatives
 
-    def _derivative(self, node: Expr, place: _Place) -> Expression:
+    def derivative(self, node: Expr, place: Place) -> Expression:
         inner, axis, times = node.expr, *_first(node)
         if not inner.atoms(AppliedUndef):
             return self.value(node.doit(), place)
@@ -321,18 +181,12 @@ class _Lowering:
         other = HALF - here
         staggered = times % 2 == 1 and other in self._natural(operand, i)
         source = other if staggered else here
-        return self._once(
+        return self.once(
             node,
             place,
-            self._meaning(node),
+            self.meaning(node),
             lambda: self._stencil(operand, i, times, place, source),
         )
-
-    def _meaning(self, node: Expr) -> str:
-        by = "".join(str(v) for v in node.variables)
-        if isinstance(node.expr, AppliedUndef):
-            return f"{node.expr.func.__name__}_{by}"
-        return f"flux_{by}"
 
     def _natural(self, node: Expr, i: int) -> set[Fraction]:
         """Where in the cell along axis i its parts stand by themselves."""
@@ -351,7 +205,7 @@ class _Lowering:
         operand: Expr,
         i: int,
         times: int,
-        place: _Place,
+        place: Place,
         source: Fraction,
         weights: stencils.Stencil | None = None,
     ) -> Expression:
@@ -385,7 +239,7 @@ class _Lowering:
                 "lower order"
             )
 
-    def _advective(self, term: Expr, place: _Place) -> Expression:
+    def _advective(self, term: Expr, place: Place) -> Expression:
         """A term -a d_x u, u being a field: differences from where the flow comes."""
         factors = list(sympy.Mul.make_args(term))
         slopes = [f for f in factors if isinstance(f, sympy.Derivative)]
@@ -482,7 +336,7 @@ class _Lowering:
             edge = axis.upper if upper else axis.lower
             padded = tuple(r if j < i else (0, 0) for j, r in enumerate(reach))
             expression = condition.equals.xreplace({symbol: sympy.Float(edge, 17)})
-            equals = self.value(expression, _Place(self._offset(field), padded))
+            equals = self.value(expression, Place(self._offset(field), padded))
             return ("+", total, ("*", float(share) * scale, equals))
 
         low = [strip(k, False) for k in reversed(range(before))]
@@ -493,51 +347,9 @@ class _Lowering:
         return min(max(self.method.order - 1, 1), size)
 
 
-def _defined(system: System) -> dict[Expr, Expr]:
-    """Diagnostic fields in terms of prognostic ones."""
-    found = dict(system.diagnostic)
-    for _ in found:
-        found = {field: value.xreplace(found) for field, value in found.items()}
-    for field, value in found.items():
-        if value.has(*found):
-            raise InputError(
-                f"the diagnostic field {field.func} is defined by itself: break the "
-                "circle, or solve it as a field of unknown"
-            )
-    return found
-
-
 def _first(node: Expr) -> tuple[sympy.Symbol, int]:
     axis = node.variables[0]
     return axis, node.variables.count(axis)
-
-
-def _is_divisor(node: Expr) -> bool:
-    return isinstance(node, sympy.Pow) and bool(node.args[1].is_negative)
-
-
-def _fraction(value: Fraction) -> Expression:
-    if value.denominator == 1:
-        return value.numerator
-    return ("/", value.numerator, value.denominator)
-
-
-def _added(terms: list[Expression]) -> Expression:
-    """Terms with a sign in front become differences."""
-    total, *rest = terms
-    for term in rest:
-        if isinstance(term, tuple) and term[0] == "neg":
-            total = ("-", total, term[1])
-        else:
-            total = ("+", total, term)
-    return total
-
-
-def _folded(kind: str, parts: list[Expression]) -> Expression:
-    total, *rest = parts
-    for part in rest:
-        total = (kind, total, part)
-    return total
 
 
 def _weighted(
@@ -549,7 +361,7 @@ def _weighted(
     """
     under = math.lcm(*(w.denominator for w in weights.values()))
     if under > 10**9:  # not from a table of differences: plain numbers
-        return _added([("*", float(w), at(p)) for p, w in weights.items()]), Fraction(1)
+        return summed([("*", float(w), at(p)) for p, w in weights.items()]), Fraction(1)
     over = math.gcd(*(int(w * under) for w in weights.values()))
     whole = {p: int(w * under) // over for p, w in weights.items()}
     terms = []
@@ -564,10 +376,10 @@ def _weighted(
         terms.append(("neg", value) if n < 0 else value)
     positive = [t for t in terms if not (isinstance(t, tuple) and t[0] == "neg")]
     if not positive:
-        return _added([t[1] for t in terms]), Fraction(-over, under)
+        return summed([t[1] for t in terms]), Fraction(-over, under)
     first = positive[0]
     terms.remove(first)
-    return _added([first, *terms]), Fraction(over, under)
+    return summed([first, *terms]), Fraction(over, under)
 
 
 def _scaled(total: Expression, factor: Fraction, steps: list[str]) -> Expression:
@@ -575,5 +387,5 @@ def _scaled(total: Expression, factor: Fraction, steps: list[str]) -> Expression
     scale: Expression = factor.numerator
     if factor.denominator != 1 or steps:
         under = [*([factor.denominator] if factor.denominator != 1 else []), *steps]
-        scale = ("/", factor.numerator, _folded("*", under))
+        scale = ("/", factor.numerator, folded("*", under))
     return total if scale == 1 else ("*", scale, total)

@@ -354,7 +354,7 @@ def _assignment(name: str, value: Expression, language: _Language) -> list[str]:
     if len(line) <= _WIDTH:
         return [line]
     if isinstance(value, tuple) and value[0] == "*" and _strength(value[2]) == 1:
-        factor = f"    {name} = {_inside(value[1], 2, language)} * ("
+        factor = f"    {name} = {_inside(value[1], 3, language)} * ("
         if len(factor) <= _WIDTH:  # a factor, and a sum in parentheses
             return [factor, *_broken(value[2], language, 8), "    )"]
     return [f"    {name} = (", *_broken(value, language, 8), "    )"]

@@ -1,0 +1,218 @@
+"""Floor 1: what the ways of discretising have in common.
+
+A lowering walks through the trees of SymPy and writes assignments of a program. How the
+values of a field and of a derivative are found is what the ways differ in.
+"""
+
+import abc
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import NamedTuple
+
+import sympy
+from sympy.core.function import AppliedUndef
+
+from tendency.errors import InputError
+from tendency.grid import Grid
+from tendency.symbolic.program import Expression
+from tendency.symbolic.system import TIME, Expr, System
+
+_FUNCTIONS: Mapping[type, str] = {
+    sympy.sin: "sin",
+    sympy.cos: "cos",
+    sympy.tan: "tan",
+    sympy.asin: "arcsin",
+    sympy.acos: "arccos",
+    sympy.atan: "arctan",
+    sympy.sinh: "sinh",
+    sympy.cosh: "cosh",
+    sympy.tanh: "tanh",
+    sympy.exp: "exp",
+    sympy.log: "log",
+    sympy.sign: "sign",
+    sympy.Abs: "abs",
+}
+
+
+class Place(NamedTuple):
+    """Where values are wanted: the place in the cell, and how far beyond the field."""
+
+    offsets: tuple[Fraction, ...]
+    reach: tuple[tuple[int, int], ...]  # points before and after, by axis
+
+    def moved(self, axis: int, offset: Fraction, reach: tuple[int, int]) -> "Place":
+        offsets, all_reach = list(self.offsets), list(self.reach)
+        offsets[axis], all_reach[axis] = offset, reach
+        return Place(tuple(offsets), tuple(all_reach))
+
+
+class Lowering(abc.ABC):
+    """The assignments made so far, and the values of expressions."""
+
+    def __init__(self, system: System, grid: Grid):
+        self.system, self.grid = system, grid
+        self.axis = {symbol: i for i, symbol in enumerate(system.coordinates)}
+        self.dim = len(grid.axes)
+        self.cells = (Fraction(0),) * self.dim
+        self.assigned: dict[str, Expression] = {}
+        self.named: dict[tuple[Expr, Place], str] = {}
+        given = (*system.parameters, *system.coordinates, TIME)
+        self.taken = {str(s) for s in given} | {
+            f.func.__name__
+            for f in (*system.prognostic, *system.constants, *system.forcings)
+        }
+
+    @abc.abstractmethod
+    def field(self, node: Expr, place: Place) -> Expression:
+        """The values of a field."""
+
+    @abc.abstractmethod
+    def derivative(self, node: Expr, place: Place) -> Expression:
+        """The values of a derivative."""
+
+    def assign(self, wish: str, value: Expression) -> str:
+        name = self.new(wish)
+        self.assigned[name] = value
+        return name
+
+    def new(self, wish: str) -> str:
+        name, count = wish, 1
+        while name in self.taken:
+            count += 1
+            name = f"{wish}_{count}"
+        self.taken.add(name)
+        return name
+
+    def value(self, node: Expr, place: Place) -> Expression:
+        if isinstance(node, sympy.Derivative):
+            return self.derivative(node, place)
+        if isinstance(node, AppliedUndef):
+            return self.field(node, place)
+        if isinstance(node, sympy.Symbol):
+            return self.symbol(node, place)
+        if node.is_Integer:
+            return int(node)
+        if isinstance(node, sympy.Rational):
+            return _fraction(Fraction(int(node.p), int(node.q)))
+        if node.is_number:
+            return float(node)
+        if isinstance(node, sympy.Add):
+            terms = node.as_ordered_terms()
+            return summed([self.value(term, place) for term in terms])
+        if isinstance(node, sympy.Mul):
+            return self._product(node, place)
+        if isinstance(node, sympy.Pow):
+            return self._power(node, place)
+        if isinstance(node, sympy.Max | sympy.Min):
+            function = "maximum" if isinstance(node, sympy.Max) else "minimum"
+            first, *rest = (self.value(a, place) for a in sorted(node.args, key=str))
+            for one in rest:
+                first = ("call", function, first, one)
+            return first
+        for kind, function in _FUNCTIONS.items():
+            if isinstance(node, kind):
+                return ("call", function, self.value(node.args[0], place))
+        raise InputError(
+            f"the equations hold {node}, which cannot be discretised: use "
+            f"{', '.join(_FUNCTIONS.values())}, min, max, powers and derivatives"
+        )
+
+    def _product(self, node: Expr, place: Place) -> Expression:
+        coefficient, factors = node.as_coeff_mul()
+        over = [f for f in factors if _is_divisor(f)]
+        under = [self.value(1 / f, place) for f in over]
+        above = [self.value(f, place) for f in factors if f not in over]
+        scale = abs(coefficient)
+        if isinstance(scale, sympy.Rational) and not isinstance(scale, sympy.Integer):
+            under = [*([int(scale.q)] if scale.q != 1 else []), *under]
+            above = [*([int(scale.p)] if scale.p != 1 else []), *above]
+        elif scale != 1:
+            above = [int(scale) if scale.is_Integer else float(scale), *above]
+        result = folded("*", above) if above else 1
+        if under:
+            result = ("/", result, folded("*", under))
+        return ("neg", result) if coefficient < 0 else result
+
+    def _power(self, node: Expr, place: Place) -> Expression:
+        base, exponent = node.args
+        if exponent == sympy.S.Half:
+            return ("call", "sqrt", self.value(base, place))
+        if exponent.is_number and exponent.is_negative:
+            return ("/", 1, self.value(1 / node, place))
+        if base == sympy.E:
+            return ("call", "exp", self.value(exponent, place))
+        return ("**", self.value(base, place), self.value(exponent, place))
+
+    def symbol(self, node: sympy.Symbol, place: Place) -> Expression:
+        if node not in self.axis:
+            return str(node)
+        key = (node, place)
+        if key not in self.named:
+            self.named[key] = self.assign(f"{node}_", self.positions(node, place))
+        return self.named[key]
+
+    def positions(self, node: sympy.Symbol, place: Place) -> Expression:
+        i = self.axis[node]
+        axis, offset, (before, after) = (
+            self.grid.axes[i],
+            place.offsets[i],
+            place.reach[i],
+        )
+        count = axis.size(offset) + before + after
+        first = axis.first(offset) - before
+        return ("coordinate", i - self.dim, axis.lower, axis.spacing, first, count)
+
+    def meaning(self, node: Expr) -> str:
+        by = "".join(str(v) for v in node.variables)
+        if isinstance(node.expr, AppliedUndef):
+            return f"{node.expr.func.__name__}_{by}"
+        return f"flux_{by}"
+
+    def once(
+        self, node: Expr, place: Place, wish: str, make: Callable[[], Expression]
+    ) -> Expression:
+        if (node, place) not in self.named:
+            self.named[node, place] = self.assign(wish, make())
+        return self.named[node, place]
+
+
+def defined(system: System) -> dict[Expr, Expr]:
+    """Diagnostic fields in terms of prognostic ones."""
+    found = dict(system.diagnostic)
+    for _ in found:
+        found = {field: value.xreplace(found) for field, value in found.items()}
+    for field, value in found.items():
+        if value.has(*found):
+            raise InputError(
+                f"the diagnostic field {field.func} is defined by itself: break the "
+                "circle, or solve it as a field of unknown"
+            )
+    return found
+
+
+def _is_divisor(node: Expr) -> bool:
+    return isinstance(node, sympy.Pow) and bool(node.args[1].is_negative)
+
+
+def _fraction(value: Fraction) -> Expression:
+    if value.denominator == 1:
+        return value.numerator
+    return ("/", value.numerator, value.denominator)
+
+
+def summed(terms: list[Expression]) -> Expression:
+    """Terms with a sign in front become differences."""
+    total, *rest = terms
+    for term in rest:
+        if isinstance(term, tuple) and term[0] == "neg":
+            total = ("-", total, term[1])
+        else:
+            total = ("+", total, term)
+    return total
+
+
+def folded(kind: str, parts: list[Expression]) -> Expression:
+    total, *rest = parts
+    for part in rest:
+        total = (kind, total, part)
+    return total
