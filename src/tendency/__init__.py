@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from tendency.integrate import euler as euler
     from tendency.integrate import rk4 as rk4
     from tendency.integrate import ssprk3 as ssprk3
+    from tendency.stiff import ETDRK4 as ETDRK4
+    from tendency.stiff import IMEXRungeKutta as IMEXRungeKutta
+    from tendency.stiff import SpectralLinear as SpectralLinear
+    from tendency.stiff import ars222 as ars222
+    from tendency.stiff import ars343 as ars343
+    from tendency.stiff import wavenumbers as wavenumbers
     from tendency.store import load as load
     from tendency.store import save as save
     from tendency.windows import Window as Window
@@ -49,6 +55,7 @@ _MODULES = {
     "fitting": "Descent Diverged Fitted LeastSquares RolloutLoss fit",
     "forecasting": "forecast spin_up stream",
     "integrate": "Diffrax Integrated adams_bashforth3 dormand_prince5 euler rk4 ssprk3",
+    "stiff": "ETDRK4 IMEXRungeKutta SpectralLinear ars222 ars343 wavenumbers",
     "store": "load save",
     "windows": "Window Windows",
     "wrappers": "Augmented Perturbed Sum",
