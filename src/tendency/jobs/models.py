@@ -6,20 +6,14 @@ baselines (climatology, persistence, damped persistence) need no table.
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from tendency.configuration import Table
 
 NotNegative = Annotated[float, Field(ge=0)]
 NotNegativeInt = Annotated[int, Field(ge=0)]
 _T = TypeVar("_T")
 Choices = Annotated[list[_T], Field(min_length=1)]
-
-
-class Table(BaseModel):
-    """A table of the TOML: no unknown keys, no guessed types, no change afterwards."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False
-    )
 
 
 class _Descended(Table):

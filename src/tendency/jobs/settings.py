@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from tendency.jobs.models import Model, Table
+from tendency.configuration import Table
+from tendency.jobs.models import Model
 
 
 def _as_text(value: Any) -> Any:
