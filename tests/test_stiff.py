@@ -124,7 +124,7 @@ def test_a_scheme_converges_at_its_order_where_rk4_blows_up(name):
 
 def test_a_soliton_is_back_at_its_place_after_ten_lengths_of_the_domain():
     """∂u/∂t = -6 u ∂u/∂x - ∂³u/∂x³ has u = c/2 sech²(√c/2 (x - c t)); here c = 1."""
-    n, length, steps = 80, 40.0, 50_000
+    n, length, steps = 80, 40.0, 60_000
     (k,) = wavenumbers((n,), (length,))
     linear = SpectralLinear.of({"u": 1j * k**3}, (n,))
     ik, dt = derivative(k), 10 * length / steps
