@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from tendency.errors import InputError
 from tendency.symbolic.program import Assignments, Expression, reads
 
 Target = Literal["jax", "torch", "keras"]
@@ -43,6 +44,12 @@ class Steps(NamedTuple):
 def emit(what: Description, target: Target, steps: Steps | None) -> str:
     """One module: the tendency and, with `steps`, `step` and `forecast`."""
     language = _LANGUAGES[target]
+    for kind in ("rfft", "irfft"):
+        if _uses(what.assignments, kind) and kind not in language.helpers:
+            raise InputError(
+                "Keras has no Fourier transform over several axes: write the source of "
+                "a spectral model for jax or torch"
+            )
     arguments = ["state", "parameters=PARAMETERS"]
     arguments += ["constants"] * bool(what.constants)
     arguments += ["forcing"] * bool(what.forcings)
@@ -77,7 +84,19 @@ class _Language(NamedTuple):
     annotation: str
 
 
-_HELPERS = ("hold", "wrap", "join", "coordinate", "fill")
+_HELPERS = (
+    "hold",
+    "wrap",
+    "join",
+    "coordinate",
+    "rfft",
+    "irfft",
+    "wavenumber",
+    "dealias",
+    "reciprocal",
+    "fill",
+)
+_NUMPY = ("coordinate", "wavenumber", "dealias")  # helpers that count with it
 
 _JAX = _Language(
     "import jax\nimport jax.numpy as jnp",
@@ -110,6 +129,43 @@ def coordinate(
     """Positions along an axis."""
     positions = lower + (first + np.arange(count)) * step
     return jnp.asarray(positions.reshape((-1,) + (1,) * (-1 - axis)), dtype)
+''',
+        "rfft": '''
+def rfft(a: jax.Array, dim: int) -> jax.Array:
+    """The Fourier transform over the last axes."""
+    return jnp.fft.rfftn(a, axes=tuple(range(-dim, 0)))
+''',
+        "irfft": '''
+def irfft(a: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Back to the grid."""
+    return jnp.fft.irfftn(a, s=shape, axes=tuple(range(-len(shape), 0)))
+''',
+        "wavenumber": '''
+def wavenumber(
+    axis: int, points: int, length: float, halved: bool, odd: bool, dtype: jnp.dtype
+) -> jax.Array:
+    """2 pi k / length along an axis; for odd powers 0 where there is no sine."""
+    k = np.arange(points // 2 + 1) if halved else np.fft.fftfreq(points, 1 / points)
+    k = np.where(2 * np.abs(k) == points, 0, k) if odd else k
+    k = (2 * np.pi / length * k).reshape((-1,) + (1,) * (-1 - axis))
+    return jnp.asarray(k, dtype)
+''',
+        "dealias": '''
+def dealias(shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
+    """1 for wavenumbers below a third of the number of points, 0 for the others."""
+    kept = np.ones([1] * len(shape))
+    for i, points in enumerate(shape):
+        k = np.abs(np.fft.fftfreq(points, 1 / points))
+        k = k[: points // 2 + 1] if i == len(shape) - 1 else k
+        along = np.where(3 * k < points, 1.0, 0.0)
+        kept = kept * along.reshape((-1,) + (1,) * (len(shape) - 1 - i))
+    return jnp.asarray(kept, dtype)
+''',
+        "reciprocal": '''
+def reciprocal(a: jax.Array) -> jax.Array:
+    """1 / a, and 0 where a is 0."""
+    nothing = a == 0
+    return jnp.where(nothing, 0.0, 1 / jnp.where(nothing, 1.0, a))
 ''',
         "fill": '''
 def fill(a: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -155,6 +211,43 @@ def coordinate(
     """Positions along an axis."""
     positions = lower + (first + np.arange(count)) * step
     return torch.as_tensor(positions.reshape((-1,) + (1,) * (-1 - axis)), dtype=dtype)
+''',
+        "rfft": '''
+def rfft(a: torch.Tensor, dim: int) -> torch.Tensor:
+    """The Fourier transform over the last axes."""
+    return torch.fft.rfftn(a, dim=tuple(range(-dim, 0)))
+''',
+        "irfft": '''
+def irfft(a: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Back to the grid."""
+    return torch.fft.irfftn(a, s=shape, dim=tuple(range(-len(shape), 0)))
+''',
+        "wavenumber": '''
+def wavenumber(
+    axis: int, points: int, length: float, halved: bool, odd: bool, dtype: torch.dtype
+) -> torch.Tensor:
+    """2 pi k / length along an axis; for odd powers 0 where there is no sine."""
+    k = np.arange(points // 2 + 1) if halved else np.fft.fftfreq(points, 1 / points)
+    k = np.where(2 * np.abs(k) == points, 0, k) if odd else k
+    k = (2 * np.pi / length * k).reshape((-1,) + (1,) * (-1 - axis))
+    return torch.as_tensor(k, dtype=dtype)
+''',
+        "dealias": '''
+def dealias(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """1 for wavenumbers below a third of the number of points, 0 for the others."""
+    kept = np.ones([1] * len(shape))
+    for i, points in enumerate(shape):
+        k = np.abs(np.fft.fftfreq(points, 1 / points))
+        k = k[: points // 2 + 1] if i == len(shape) - 1 else k
+        along = np.where(3 * k < points, 1.0, 0.0)
+        kept = kept * along.reshape((-1,) + (1,) * (len(shape) - 1 - i))
+    return torch.as_tensor(kept, dtype=dtype)
+''',
+        "reciprocal": '''
+def reciprocal(a: torch.Tensor) -> torch.Tensor:
+    """1 / a, and 0 where a is 0."""
+    nothing = a == 0
+    return torch.where(nothing, 0.0, 1 / torch.where(nothing, 1.0, a))
 ''',
         "fill": '''
 def fill(a: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
@@ -231,7 +324,7 @@ def _imports(language: _Language, used: Sequence[str], steps: Steps | None) -> s
     standard = "from collections.abc import Mapping\n"
     standard += f"from typing import {', '.join(kinds)}\n" if kinds else ""
     third = language.imports
-    if "coordinate" in used:
+    if any(k in used for k in _NUMPY):
         third += "\nimport numpy as np"
     alias = "Tensor = Any  # of the backend of Keras\n" if kinds else ""
     return f"{standard}\n{third}\n\n{alias}State = dict[str, {language.annotation}]"
@@ -306,7 +399,7 @@ def _tendency(what: Description, language: _Language, arguments: Sequence[str]) 
         for name in names
         if reads(what.assignments, name)
     ]
-    if given or _uses(what.assignments, "coordinate"):
+    if given or any(_uses(what.assignments, k) for k in _NUMPY):
         lines += [f"    dtype = {first}.dtype"]
     if given and language is _TORCH:
         lines += [f"    device = {first}.device"]
@@ -414,6 +507,18 @@ def _text(node: Expression, language: _Language) -> str:
         return f"wrap({_text(inside, language)}, {axis}, {before}, {after})"
     if kind == "coordinate":
         return f"coordinate({', '.join(map(repr, arguments))}, dtype)"
+    if kind == "rfft":
+        return f"rfft({_text(arguments[0], language)}, {arguments[1]})"
+    if kind == "irfft":
+        return f"irfft({_text(arguments[0], language)}, {arguments[1]!r})"
+    if kind == "reciprocal":
+        return f"reciprocal({_text(arguments[0], language)})"
+    if kind == "wavenumber":
+        return f"wavenumber({', '.join(map(repr, arguments))}, dtype)"
+    if kind == "dealias":
+        return f"dealias({arguments[0]!r}, dtype)"
+    if kind == "imaginary":
+        return "1j"
     if kind == "fill":
         return f"fill({_text(arguments[0], language)}, {arguments[1]!r})"
     if kind == "call":

@@ -16,6 +16,7 @@ from tendency.symbolic.boundary import Boundaries, Condition, boundaries_of
 from tendency.symbolic.differences import Differences, lower
 from tendency.symbolic.emit import Description, Steps, Target, emit
 from tendency.symbolic.program import Assignments, Program, reads, run
+from tendency.symbolic.spectral import Spectral, lower_spectral
 from tendency.symbolic.system import TIME, System
 
 SECOND_ORDER = Differences()
@@ -122,7 +123,7 @@ class Generated(eqx.Module):
 def generate(
     system: System,
     grid: Grid,
-    method: Differences = SECOND_ORDER,
+    method: Differences | Spectral = SECOND_ORDER,
     *,
     boundaries: Boundaries | None = None,
     staggered: Mapping[str, Sequence[str]] | None = None,
@@ -146,15 +147,19 @@ def generate(
             f"the grid has the axes {', '.join(found) or 'none'}, and the coordinates "
             f"of the system are {', '.join(expected)}, in this order"
         )
-    if system.implicit:
+    offsets = _offsets(system, grid, staggered or {})
+    conditions = boundaries_of(system, grid, boundaries or {})
+    if isinstance(method, Spectral):
+        if any(staggered.values() if staggered else ()):
+            raise InputError("the spectral method knows no staggered fields")
+        program = lower_spectral(system, grid, method)
+    elif system.implicit:
         raise InputError(
             "the system holds elliptic equations, which differences do not solve: "
             "use the spectral method on periodic axes"
         )
-    offsets = _offsets(system, grid, staggered or {})
-    program = lower(
-        system, grid, method, offsets, boundaries_of(system, grid, boundaries or {})
-    )
+    else:
+        program = lower(system, grid, method, offsets, conditions)
     given = dict(constants or {})
     arrays = {}
     for field in system.constants:
@@ -226,13 +231,15 @@ def _on_grid(name, values, arguments, system: System, grid: Grid) -> Array:
 
 
 def _about(
-    system: System, grid: Grid, method: Differences, boundaries: Boundaries
+    system: System,
+    grid: Grid,
+    method: Differences | Spectral,
+    boundaries: Boundaries,
 ) -> tuple[str, ...]:
     """The lines of the docstring."""
     lines = [system.doc, ""] * bool(system.doc)
     lines += [f"    {equation}" for equation in system.written]
-    kind = "upwind" if method.upwind else "central"
-    lines += ["", f"{kind.capitalize()} differences of order {method.order} on"]
+    lines += ["", f"{_method(method)} on"]
     for axis in grid.axes:
         ends = "periodic" if axis.periodic else "bounded"
         lines.append(
@@ -245,6 +252,14 @@ def _about(
             lower, upper = (_condition(field, end) for end in both)
             lines.append(f"    at the ends of {axis}: {lower}; {upper}")
     return tuple(lines)
+
+
+def _method(method: Differences | Spectral) -> str:
+    if isinstance(method, Spectral):
+        products = "two thirds" if method.dealias else "all"
+        return f"Fourier transforms, products from {products} of the wavenumbers,"
+    kind = "Upwind" if method.upwind else "Central"
+    return f"{kind} differences of order {method.order}"
 
 
 def _condition(field: str, end: Condition) -> str:

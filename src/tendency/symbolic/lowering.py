@@ -212,6 +212,7 @@ def summed(terms: list[Expression]) -> Expression:
 
 
 def folded(kind: str, parts: list[Expression]) -> Expression:
+    """One operation from left to right."""
     total, *rest = parts
     for part in rest:
         total = (kind, total, part)

@@ -9,6 +9,11 @@ tuple of an operation and its arguments:
     ("wrap", a, axis, before, after)    periodic copies before and after; axis < 0
     ("join", axis, parts)               arrays one after the other
     ("hold", a)                         computed once, kept in memory, then read
+    ("rfft", a, dim) ("irfft", a, shape)  over the last axes
+    ("wavenumber", axis, points, length, halved, odd)  2 pi k / length, axis < 0
+    ("dealias", shape)                 1 below two thirds of the wavenumbers, else 0
+    ("reciprocal", a)                  1 / a, and 0 where a is 0
+    ("imaginary",)                     i
     ("fill", a, shape)                  the same all over a field
     ("coordinate", axis, lower, step, first, count)  lower + (first + i) step, axis < 0
 
@@ -87,6 +92,20 @@ def evaluate(node: Expression, names: Mapping[str, Any], dtype: Any) -> Any:
         return join([evaluate(part, names, dtype) for part in node[2]], node[1])
     if kind == "hold":
         return hold(evaluate(node[1], names, dtype))
+    if kind == "rfft":
+        axes = tuple(range(-node[2], 0))
+        return jnp.fft.rfftn(evaluate(node[1], names, dtype), axes=axes)
+    if kind == "irfft":
+        axes = tuple(range(-len(node[2]), 0))
+        return jnp.fft.irfftn(evaluate(node[1], names, dtype), s=node[2], axes=axes)
+    if kind == "reciprocal":
+        return reciprocal(evaluate(node[1], names, dtype))
+    if kind == "wavenumber":
+        return wavenumber(*node[1:], dtype=dtype)
+    if kind == "dealias":
+        return dealias(node[1], dtype)
+    if kind == "imaginary":
+        return 1j
     if kind == "fill":
         return jnp.broadcast_to(evaluate(node[1], names, dtype), node[2])
     if kind == "coordinate":
@@ -135,6 +154,33 @@ def join(parts: list[Array], axis: int) -> Array:
 def hold(a: Array) -> Array:
     """`a`, computed once: else XLA would do it again at each point of a stencil."""
     return jax.lax.optimization_barrier(a)
+
+
+def reciprocal(a: Array) -> Array:
+    """1 / a, and 0 where a is 0."""
+    nothing = a == 0
+    return jnp.where(nothing, 0.0, 1 / jnp.where(nothing, 1.0, a))
+
+
+def wavenumber(
+    axis: int, points: int, length: float, halved: bool, odd: bool, *, dtype: Any
+) -> Array:
+    """2 pi k / length along an axis; for odd powers 0 where there is no sine."""
+    k = np.arange(points // 2 + 1) if halved else np.fft.fftfreq(points, 1 / points)
+    k = np.where(2 * np.abs(k) == points, 0, k) if odd else k
+    k = (2 * np.pi / length * k).reshape((-1,) + (1,) * (-1 - axis))
+    return jnp.asarray(k, dtype)
+
+
+def dealias(shape: tuple[int, ...], dtype: Any) -> Array:
+    """1 for wavenumbers below a third of the number of points, 0 for the others."""
+    kept = np.ones([1] * len(shape))
+    for i, points in enumerate(shape):
+        k = np.abs(np.fft.fftfreq(points, 1 / points))
+        k = k[: points // 2 + 1] if i == len(shape) - 1 else k
+        along = np.where(3 * k < points, 1.0, 0.0)
+        kept = kept * along.reshape((-1,) + (1,) * (len(shape) - 1 - i))
+    return jnp.asarray(kept, dtype)
 
 
 def coordinate(

@@ -1,0 +1,336 @@
+"""Floor 1: from equations to a program, by Fourier transforms on periodic axes.
+
+What is linear with constant coefficients is a multiplication in Fourier space, elliptic
+equations are divisions there, and products are formed on the grid. Odd derivatives
+leave out the highest wavenumber of an even number of points, which has no sine.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import sympy
+from sympy.core.function import AppliedUndef
+
+from tendency.errors import InputError
+from tendency.grid import Grid
+from tendency.symbolic.lowering import Lowering, Place, defined, summed
+from tendency.symbolic.program import Expression, Program
+from tendency.symbolic.system import Expr, System
+
+
+class Spectral(NamedTuple):
+    """Fourier transforms; `dealias` leaves a third of the wavenumbers out of products.
+
+    Without it a product of two fields folds its highest wavenumbers back (Orszag, 1971,
+    J. Atmos. Sci. 28, 1074).
+    """
+
+    dealias: bool = True
+
+
+def lower_spectral(system: System, grid: Grid, method: Spectral) -> Program:
+    """The program of the tendency.
+
+    Raises:
+        InputError: a bounded axis; elliptic equations that are not linear with constant
+            coefficients, or do not determine their fields.
+    """
+    bounded = [axis.name for axis in grid.axes if not axis.periodic]
+    if bounded or not grid.axes:
+        found = f"{', '.join(bounded)} is bounded" if bounded else "none is given"
+        raise InputError(
+            f"the spectral method needs periodic axes, and {found}: use differences"
+        )
+    return _Spectral(system, grid, method).program()
+
+
+class _Spectral(Lowering):
+    """Values on the grid as in any lowering, derivatives through Fourier space."""
+
+    def __init__(self, system: System, grid: Grid, method: Spectral):
+        super().__init__(system, grid)
+        self.method = method
+        self.here = Place(self.cells, ((0, 0),) * self.dim)
+        self.in_fourier = Place((), ())  # another place of the same expression
+        names = [axis.name for axis in grid.axes]
+        self.whole = [sympy.Symbol(f"K{n}", real=True) for n in names]  # even powers
+        self.sine = [sympy.Symbol(f"k{n}", real=True) for n in names]  # odd powers
+        self.arrays: dict[Expr, str] = {}
+        self.kept: str | None = None
+        self.hats: dict[str, str] = {}
+        self.unknown: dict[Expr, dict[Expr, Expr]] = {}
+        self.unknown = self._solved()
+
+    def program(self) -> Program:
+        outputs = []
+        known = defined(self.system)
+        for field, tendency in self.system.prognostic.items():
+            name = field.func.__name__
+            hat = self.assign(f"d_t_{name}_hat", self._hat(tendency.xreplace(known)))
+            outputs.append((name, self.assign(f"d_t_{name}", self._grid_values(hat))))
+        return Program((), tuple(self.assigned.items()), tuple(outputs))
+
+    # In Fourier space
+
+    def _hat(self, tendency: Expr) -> Expression:
+        """The transform of a tendency: linear terms, then products."""
+        linear: dict[Expr, Expr] = {}
+        products: dict[Expr, list[Expr]] = {}
+        parts_of: Any = sympy.Add.make_args(sympy.expand_mul(tendency, deep=False))
+        for term in parts_of:
+            symbol = self._symbol_of(term)
+            if symbol is not None:
+                for field, factor in symbol.items():
+                    linear[field] = linear.get(field, 0) + factor
+                continue
+            factors: Any = sympy.Mul.make_args(term)
+            slopes = [f for f in factors if isinstance(f, sympy.Derivative)]
+            rest = [f for f in factors if f not in slopes]
+            constant = all(self._is_number(f) for f in rest)
+            if len(slopes) == 1 and constant:  # a flux
+                factor = self._wave(slopes[0].variables)
+                products.setdefault(factor, []).append(
+                    sympy.Mul(*rest, slopes[0].expr, evaluate=False)
+                    if rest
+                    else slopes[0].expr
+                )
+            else:
+                products.setdefault(sympy.S.One, []).append(term)
+        parts = self._multiplied(linear)
+        for factor, terms in products.items():
+            value = summed([self.value(term, self.here) for term in terms])
+            product: Any = sympy.Add(*terms, evaluate=False)
+            hat = self.once(
+                product,
+                self.in_fourier,
+                "product_hat",
+                lambda product=product, value=value: self._transform(product, value),
+            )
+            if self.method.dealias:
+                hat = ("*", self._kept(), hat)
+            parts.append(self._times(factor, hat))
+        nothing = ("*", 0.0, self._field_hat(next(iter(self.system.prognostic))))
+        return summed(parts) if parts else nothing
+
+    def _transform(self, node: Expr, value: Expression) -> Expression:
+        fields = {*self.system.prognostic, *self.unknown}
+        if not node.atoms(AppliedUndef) & fields:  # it may be the same along an axis
+            value = ("fill", value, self.grid.shape)
+        return ("rfft", value, self.dim)
+
+    def _multiplied(self, symbol: Mapping[Expr, Expr]) -> list[Expression]:
+        return [
+            self._times(factor, self._field_hat(field))
+            for field, factor in symbol.items()
+            if factor != 0
+        ]
+
+    def _times(self, factor: Expr, hat: Expression) -> Expression:
+        """A symbol, real or imaginary, times a transform."""
+        if factor == 1:
+            return hat
+        real, imaginary = _parts(factor)
+        terms = []
+        if real != 0:
+            terms.append(_signed(real, lambda r: ("*", self._real(r), hat), hat))
+        if imaginary != 0:
+            turned = ("*", ("imaginary",), hat)
+            terms.append(
+                _signed(imaginary, lambda r: ("*", self._real(r), turned), turned)
+            )
+        return summed(terms)
+
+    def _real(self, factor: Expr) -> Expression:
+        """A real symbol as an array, or a number."""
+        for wave in (*self.whole, *self.sine):
+            if factor.has(wave):
+                self._wavenumber(wave)
+        above, under = sympy.fraction(sympy.together(factor))
+        if not any(under.has(w) for w in self.whole):
+            return self.value(factor, self.here)
+        under = sympy.factor(under)
+        inverse = self.once(
+            1 / under,
+            self.in_fourier,
+            "inverse",
+            lambda: ("reciprocal", self.value(under, self.here)),
+        )
+        above = sympy.factor(above)
+        return inverse if above == 1 else ("*", self.value(above, self.here), inverse)
+
+    def symbol(self, node: Expr, place: Place):
+        if node in self.arrays:
+            return self.arrays[node]
+        return super().symbol(node, place)
+
+    def _wavenumber(self, wave: Expr) -> None:
+        if wave in self.arrays:
+            return
+        odd = wave in self.sine
+        i = (self.sine if odd else self.whole).index(wave)
+        axis = self.grid.axes[i]
+        last = i == len(self.grid.axes) - 1
+        wish = f"k_{axis.name}" if odd else f"k_{axis.name}_even"
+        length = axis.upper - axis.lower
+        value = ("wavenumber", i - self.dim, axis.points, length, last, odd)
+        self.arrays[wave] = self.assign(wish, value)
+
+    def _kept(self) -> str:
+        if self.kept is None:
+            self.kept = self.assign("kept", ("dealias", self.grid.shape))
+        return self.kept
+
+    def _field_hat(self, field: Expr) -> str:
+        name = field.func.__name__
+        if name not in self.hats:
+            if field in self.unknown:
+                value = summed(self._multiplied(self.unknown[field]))
+            else:
+                value = ("rfft", name, self.dim)
+            self.hats[name] = self.assign(f"{name}_hat", value)
+        return self.hats[name]
+
+    def _grid_values(self, hat: Expression) -> Expression:
+        return ("irfft", hat, self.grid.shape)
+
+    def _is_number(self, node: Expr) -> bool:
+        """Whether it is the same everywhere and always."""
+        symbols = node.free_symbols - {*self.system.parameters}
+        return not symbols and not node.atoms(AppliedUndef)
+
+    def _wave(self, variables) -> Expr:
+        """(i k)^n for every coordinate."""
+        factor = sympy.S.One
+        for i, coordinate in enumerate(self.system.coordinates):
+            n = variables.count(coordinate)
+            factor *= (-1) ** (n // 2) * self.whole[i] ** (n - n % 2)
+            factor *= sympy.I * self.sine[i] if n % 2 else 1
+        return factor
+
+    def _symbol_of(self, node: Expr) -> dict[Expr, Expr] | None:
+        """Of what is linear with constant coefficients: field -> its multiplier."""
+        if isinstance(node, AppliedUndef):
+            known = node in self.system.prognostic or node in self.unknown
+            return {node: sympy.S.One} if known else None
+        if isinstance(node, sympy.Derivative):
+            inner = self._symbol_of(node.expr)
+            factor = self._wave(node.variables)
+            return inner and {f: factor * s for f, s in inner.items()}
+        if isinstance(node, sympy.Add):
+            total: dict[Expr, Expr] = {}
+            for part in node.args:
+                symbol = self._symbol_of(part)
+                if symbol is None:
+                    return None
+                for field, s in symbol.items():
+                    total[field] = total.get(field, 0) + s
+            return total
+        if isinstance(node, sympy.Mul):
+            varying = [f for f in node.args if not self._is_number(f)]
+            if len(varying) != 1:
+                return None
+            inner = self._symbol_of(varying[0])
+            factor = sympy.Mul(*(f for f in node.args if self._is_number(f)))
+            return inner and {f: factor * s for f, s in inner.items()}
+        return None
+
+    def _solved(self) -> dict[Expr, dict[Expr, Expr]]:
+        """The unknown fields of the elliptic equations in terms of prognostic ones."""
+        wanted = self.system.unknown
+        if not wanted:
+            return {}
+        self.unknown = {field: {} for field in wanted}
+        known = defined(self.system)
+        rows = []
+        for equation in self.system.implicit:
+            symbol = self._symbol_of(sympy.expand_mul(equation.xreplace(known)))
+            if symbol is None:
+                raise InputError(
+                    f"the equation {equation} = 0 is not linear with constant "
+                    "coefficients, which the spectral method needs to solve it for "
+                    f"{', '.join(str(f.func) for f in wanted)}"
+                )
+            rows.append(symbol)
+        matrix: Any = sympy.Matrix([[row.get(f, 0) for f in wanted] for row in rows])
+        if sympy.cancel(matrix.det()) == 0:
+            raise InputError(
+                "the elliptic equations do not determine "
+                f"{', '.join(str(f.func) for f in wanted)}: one says nothing new"
+            )
+        inverse = matrix.inv()
+        found: dict[Expr, dict[Expr, Expr]] = {}
+        for i, field in enumerate(wanted):
+            found[field] = {}
+            for source in self.system.prognostic:
+                factor = -sum(
+                    inverse[i, j] * row.get(source, 0) for j, row in enumerate(rows)
+                )
+                factor = sympy.factor(sympy.together(factor))
+                if factor != 0:
+                    found[field][source] = factor
+        return found
+
+    # On the grid
+
+    def field(self, node: Expr, place: Place) -> Expression:
+        symbol = self._symbol_of(node)
+        if symbol is None:  # a constant or a forcing
+            return node.func.__name__
+        if node in self.system.prognostic and not self.method.dealias:
+            return node.func.__name__
+        return self._back(node, symbol, node.func.__name__)
+
+    def derivative(self, node: Expr, place: Place) -> Expression:
+        if not node.expr.atoms(AppliedUndef):
+            return self.value(node.doit(), place)
+        symbol = self._symbol_of(node)
+        if symbol is not None:
+            return self._back(node, symbol, self.meaning(node))
+        return self.once(
+            node,
+            place,
+            self.meaning(node),
+            lambda: self._grid_values(
+                self._times(
+                    self._wave(node.variables),
+                    self._transform(node.expr, self.value(node.expr, place)),
+                )
+            ),
+        )
+
+    def _back(self, node: Expr, symbol: Mapping[Expr, Expr], wish: str) -> Expression:
+        def make() -> Expression:
+            hat = summed(self._multiplied(symbol))
+            if self.method.dealias:
+                hat = ("*", self._kept(), hat)
+            return self._grid_values(hat)
+
+        return self.once(node, self.here, wish, make)
+
+
+def _parts(factor: Any) -> tuple[Expr, Expr]:
+    """The real and the imaginary part of a symbol, I standing only as a factor."""
+    if not factor.has(sympy.I):
+        return factor, sympy.S.Zero
+    mark: Any = sympy.Dummy("i")
+    above, under = sympy.fraction(sympy.together(factor))
+    above = sympy.expand(above.xreplace({sympy.I: mark}))
+    real, imaginary = sympy.S.Zero, sympy.S.Zero
+    for term in sympy.Add.make_args(above):
+        power = sympy.degree(term, mark) if term.has(mark) else 0
+        rest = term / mark**power
+        turned = (1, 1, -1, -1)[power % 4] * rest / under
+        if power % 2:
+            imaginary += turned
+        else:
+            real += turned
+    return sympy.factor(real), sympy.factor(imaginary)
+
+
+def _signed(factor: Expr, make, alone: Expression) -> Expression:
+    """With the sign in front, so that sums become differences."""
+    if factor == 1:
+        return alone
+    if factor.could_extract_minus_sign():
+        return ("neg", alone if factor == -1 else make(-factor))
+    return make(factor)
