@@ -19,7 +19,7 @@ the same equations in LaTeX.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, cast
 
 import sympy
 
@@ -60,7 +60,7 @@ class Definition(NamedTuple):
 
 
 class Token(NamedTuple):
-    """A word of an equation and where it begins; the kind is number, name, sign, end."""
+    """A word of an equation, where it begins; number, name, sign or end by kind."""
 
     kind: str
     text: str
@@ -136,7 +136,7 @@ def equation_of(
         parser.refuse_next("'=' was expected")
     right = parser.sum()
     parser.end()
-    return sympy.Equality(left, right, evaluate=False)
+    return cast(sympy.Equality, sympy.Equality(left, right, evaluate=False))
 
 
 def expression_of(

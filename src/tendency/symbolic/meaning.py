@@ -8,6 +8,7 @@ What has no real value (1/0, log(0), sqrt(-2), asin(2)) is refused.
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from typing import Any, cast
 
 import sympy
 from sympy import S
@@ -74,7 +75,7 @@ def product(factors: Sequence[sympy.Expr]) -> sympy.Expr:
         f
         for part in factors
         for f in sympy.Mul.make_args(part)
-        if f.is_Pow and f.base.is_Rational and f.exp.is_Rational
+        if isinstance(f, sympy.Pow) and f.base.is_Rational and f.exp.is_Rational
     ]
     if len(roots) > _ROOTS:
         raise Refused(f"more than {_ROOTS} roots of numbers are multiplied")
@@ -149,8 +150,8 @@ def derivative(
         return S.Zero
     by = list(coordinates)
     while isinstance(operand, sympy.Derivative):
-        by += [c for c in operand.variables]
-        operand = operand.expr
+        by += operand.variables
+        operand = cast(sympy.Expr, operand.expr)
     return sympy.Derivative(operand, *sorted(by, key=order.index), evaluate=False)
 
 
@@ -172,7 +173,10 @@ def _folded(parts: Sequence[sympy.Expr], unit: sympy.Expr, build) -> sympy.Expr:
 
 
 def _check_bits(value: sympy.Expr) -> None:
-    if value.is_Rational and max(value.p.bit_length(), value.q.bit_length()) > _BITS:
+    if (
+        isinstance(value, sympy.Rational)
+        and max(value.p.bit_length(), value.q.bit_length()) > _BITS
+    ):
         raise Refused("a number is beyond 1e600 or has more than 600 digits")
 
 
@@ -180,7 +184,7 @@ def _check_growth(base: sympy.Expr, exponent: sympy.Expr) -> None:
     """That no number becomes too long as the power of a product is worked out."""
     for factor in sympy.Mul.make_args(base):
         inner, times = factor.as_base_exp()
-        if inner.is_Rational and times.is_Rational:
+        if isinstance(inner, sympy.Rational) and times.is_Rational:
             bits = max(inner.p.bit_length(), inner.q.bit_length())
             if bits * abs(times * exponent) > _BITS:
                 raise Refused("a number is beyond 1e600 or has more than 600 digits")
@@ -193,12 +197,8 @@ def _check_growth(base: sympy.Expr, exponent: sympy.Expr) -> None:
 
 def _height(expression: sympy.Expr) -> int:
     """How many powers, or exponentials, stand within exponents."""
-    found = [
-        _height(p.exp)
-        for p in expression.atoms(sympy.Pow, sympy.exp)
-        if p.exp.free_symbols
-    ]
-    return 1 + max(found, default=0)
+    exponents = [cast(Any, p).exp for p in expression.atoms(sympy.Pow, sympy.exp)]
+    return 1 + max((_height(e) for e in exponents if e.free_symbols), default=0)
 
 
 def _value(expression: sympy.Expr) -> float | None:
