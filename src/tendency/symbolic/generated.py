@@ -50,6 +50,24 @@ class Generated(eqx.Module):
         return Program(self.numbers, self.assignments, self.outputs)
 
     def __call__(self, state: State, forcing: PyTree = None) -> State:
+        known = self._known(state, forcing, {})
+        return {field: known[name] for field, name in self.outputs}
+
+    def in_fourier_space(
+        self, hats: dict[str, Array], state: State, forcing: PyTree = None
+    ) -> dict[str, Array]:
+        """As a call, for transforms: of a state, and of its tendency.
+
+        Arguments:
+            hats: the transforms of `state` by `rfftn`.
+        """
+        known = self._known(state, forcing, {f"{k}_hat": v for k, v in hats.items()})
+        return {field: known[f"d_t_{field}_hat"] for field, _ in self.outputs}
+
+    def _known(
+        self, state: State, forcing: PyTree, more: Mapping[str, Array]
+    ) -> dict[str, Any]:
+        """All names of the program and their values."""
         shapes = dict(self.shapes)
         for name, shape in shapes.items():
             found = state[name].shape if name in state else None
@@ -72,8 +90,7 @@ class Generated(eqx.Module):
         for group in (self.parameters, self.constants.value):
             names |= {k: jnp.asarray(v, dtype) for k, v in group.items()}
         names |= {k: jnp.asarray(given[k], dtype) for k in self.forcings}
-        known = run(self.assignments, names, dtype)
-        return {field: known[name] for field, name in self.outputs}
+        return run(self.assignments, {**names, **more}, dtype)
 
     def source(
         self,

@@ -70,10 +70,11 @@ def run(
     names: Mapping[str, Any],
     dtype: Any,
 ) -> dict[str, Any]:
-    """Evaluate the assignments in their order, from `names`."""
+    """Evaluate the assignments in their order, from `names`; a name given stays."""
     known = dict(names)
     for name, expression in assignments:
-        known[name] = evaluate(expression, known, dtype)
+        if name not in known:
+            known[name] = evaluate(expression, known, dtype)
     return known
 
 

@@ -8,13 +8,16 @@ leave out the highest wavenumber of an even number of points, which has no sine.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 import sympy
 from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
 from tendency.grid import Grid
+from tendency.stiff import SpectralLinear
 from tendency.symbolic.lowering import Lowering, Place, defined, summed
-from tendency.symbolic.program import Expression, Program
+from tendency.symbolic.program import Expression, Program, evaluate, run
 from tendency.symbolic.system import Expr, System
 
 
@@ -35,13 +38,38 @@ def lower_spectral(system: System, grid: Grid, method: Spectral) -> Program:
         InputError: a bounded axis; elliptic equations that are not linear with constant
             coefficients, or do not determine their fields.
     """
+    _require_periodic(grid)
+    return _Spectral(system, grid, method).program()
+
+
+def linear_part(system: System, grid: Grid) -> SpectralLinear:
+    """What is linear with constant coefficients, for the schemes of `tendency.stiff`.
+
+    Parameters have the values that the system gives them.
+
+    Raises:
+        InputError: as `lower_spectral`.
+    """
+    _require_periodic(grid)
+    lowering = _Spectral(system, grid, Spectral())
+    with jax.enable_x64(True):
+        values = {str(k): np.float64(v) for k, v in system.parameters.items()}
+        symbols = {}
+        for pair, (real, imaginary) in lowering.linear().items():
+            known = run(tuple(lowering.assigned.items()), values, np.float64)
+            parts = [evaluate(e, known, np.float64) for e in (real, imaginary)]
+            symbols[pair] = np.asarray(parts[0]) + 1j * np.asarray(parts[1])
+    nothing = {(name, name): 0.0 for name in system.fields}
+    return SpectralLinear.of(nothing | symbols, grid.shape)
+
+
+def _require_periodic(grid: Grid) -> None:
     bounded = [axis.name for axis in grid.axes if not axis.periodic]
     if bounded or not grid.axes:
         found = f"{', '.join(bounded)} is bounded" if bounded else "none is given"
         raise InputError(
             f"the spectral method needs periodic axes, and {found}: use differences"
         )
-    return _Spectral(system, grid, method).program()
 
 
 class _Spectral(Lowering):
@@ -70,14 +98,30 @@ class _Spectral(Lowering):
             outputs.append((name, self.assign(f"d_t_{name}", self._grid_values(hat))))
         return Program((), tuple(self.assigned.items()), tuple(outputs))
 
+    def linear(self) -> dict[tuple[str, str], tuple[Expression, Expression]]:
+        """By equation and field: the real and the imaginary part of the multiplier."""
+        known = defined(self.system)
+        found = {}
+        for field, tendency in self.system.prognostic.items():
+            total: dict[Expr, Expr] = {}
+            for term in _terms(tendency.xreplace(known)):
+                for one, factor in (self._symbol_of(term) or {}).items():
+                    for source, share in self.unknown.get(one, {one: 1}).items():
+                        total[source] = total.get(source, 0) + factor * share
+            for source, factor in total.items():
+                parts = _parts(sympy.together(factor))
+                names = (field.func.__name__, source.func.__name__)
+                real, imaginary = (self._real(sympy.sympify(p)) for p in parts)
+                found[names] = (real, imaginary)
+        return found
+
     # In Fourier space
 
     def _hat(self, tendency: Expr) -> Expression:
         """The transform of a tendency: linear terms, then products."""
         linear: dict[Expr, Expr] = {}
         products: dict[Expr, list[Expr]] = {}
-        parts_of: Any = sympy.Add.make_args(sympy.expand_mul(tendency, deep=False))
-        for term in parts_of:
+        for term in _terms(tendency):
             symbol = self._symbol_of(term)
             if symbol is not None:
                 for field, factor in symbol.items():
@@ -306,6 +350,11 @@ class _Spectral(Lowering):
             return self._grid_values(hat)
 
         return self.once(node, self.here, wish, make)
+
+
+def _terms(tendency: Any) -> Any:
+    expanded: Any = sympy.expand_mul(tendency, deep=False)
+    return sympy.Add.make_args(expanded)
 
 
 def _parts(factor: Any) -> tuple[Expr, Expr]:
