@@ -53,7 +53,8 @@ def read_toml(
             f"the configuration {path} is not valid TOML ({error}): mend that place"
         ) from error
     for override in overrides:
-        _merge(content, _parse_override(override), override)
+        depth = override.partition("=")[0].count(".")
+        _merge(content, _parse_override(override), override, depth)
     return content
 
 
@@ -165,15 +166,19 @@ def _parse_override(text: str) -> dict[str, Any]:
     )
 
 
-def _merge(content: dict[str, Any], change: Mapping[str, Any], text: str) -> None:
+def _merge(
+    content: dict[str, Any], change: Mapping[str, Any], text: str, depth: int
+) -> None:
+    """Put the change into the content, whose key is `depth` tables down."""
     for key, value in change.items():
         inner = content.get(key)
-        if isinstance(value, dict) and key in content:
+        replaced = depth <= 0 and not isinstance(inner, dict)
+        if isinstance(value, dict) and key in content and not replaced:
             if not isinstance(inner, dict):
                 raise InputError(
                     f'the override "{text}" goes into {key}, which is not a table: '
                     "shorten the key"
                 )
-            _merge(inner, value, text)
+            _merge(inner, value, text, depth - 1)
         else:
             content[key] = value

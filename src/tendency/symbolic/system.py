@@ -12,7 +12,9 @@ import sympy
 from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
+from tendency.symbolic import latex
 from tendency.symbolic.grammar import Names, left_hand_sides, parse_equation
+from tendency.symbolic.latex import is_latex
 
 Expr = Any  # of SymPy, which types the parts of its trees as `Basic`
 TIME = sympy.Symbol("t", real=True)
@@ -55,7 +57,8 @@ class System(NamedTuple):
 
         Arguments:
             equations: `d_t u = ...` gives a tendency, `w = ...` a diagnostic field, any
-                other determines the fields of `unknown`. Text (see `grammar`) or SymPy.
+                other determines the fields of `unknown`. Each is text (see `grammar`),
+                LaTeX (see `latex`) or SymPy.
             coordinates: of space, in the order of the axes.
             parameters: scalars and their values.
             constants: fields that do not change; a mapping names their coordinates.
@@ -68,8 +71,10 @@ class System(NamedTuple):
         """
         equations = list(equations)
         space = tuple(sympy.Symbol(c, real=True) for c in coordinates)
-        texts = [e for e in equations if isinstance(e, str)]
-        defined = left_hand_sides(texts, ("t", *coordinates))
+        plain = [e if isinstance(e, str) and not is_latex(e) else "" for e in equations]
+        other = [e if isinstance(e, str) and is_latex(e) else "" for e in equations]
+        by = ("t", *coordinates)
+        defined = [*left_hand_sides(plain, by), *latex.left_hand_sides(other, by)]
         symbols = {k: sympy.Symbol(k, real=True) for k in parameters or {}}
         everywhere = (TIME, *space)
         fields = {
@@ -90,7 +95,7 @@ class System(NamedTuple):
             everywhere,
         )
         read = [
-            parse_equation(e, names, f"equation {i}") if isinstance(e, str) else e
+            _read(e, names, f"equation {i}") if isinstance(e, str) else e
             for i, e in enumerate(equations, start=1)
         ]
         sorter = _Sorter(everywhere, tuple(fields[name] for name in unknown))
@@ -180,8 +185,8 @@ class _Sorter:
         else:
             raise InputError(
                 f"{where} ({left} = {right}) gives no tendency and no diagnostic "
-                "field, and holds no field of unknown: write d_t u = ..., or name what it "
-                "determines in unknown"
+                "field, and holds no field of unknown: write d_t u = ..., or name what "
+                "it determines in unknown"
             )
 
     def _tendency(
@@ -211,6 +216,12 @@ class _Sorter:
             if one in self.prognostic:
                 raise InputError(f"{where} gives {one.func} a second tendency")
             self.prognostic[one] = following
+
+
+def _read(text: str, names: Names, where: str) -> sympy.Equality:
+    return (latex.parse_equation if is_latex(text) else parse_equation)(
+        text, names, where
+    )
 
 
 def _sides(equation: sympy.Equality) -> tuple[Expr, Expr]:

@@ -1,0 +1,241 @@
+"""Floor 5: what a user may write in the TOML of a system of equations.
+
+`Equations` is the file; each of its tables is a class here. Every key is read
+somewhere: an unknown one is refused. Where values are given, a number and the text of
+an expression are as good as each other.
+"""
+
+import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+
+from tendency.configuration import Table, shown
+
+Scheme = Literal["euler", "ssprk3", "rk4", "dormand_prince5", "adams_bashforth3"]
+_KINDS = ("dirichlet", "neumann", "robin")
+DATED = ("seconds", "minutes", "hours", "days")
+
+
+def _as_expression(value: Any) -> Any:
+    """A number is an expression too."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value)
+    raise ValueError(
+        f"a number or an expression in quotes was expected, and it is {shown(value)}"
+    )
+
+
+def _as_date(value: Any) -> Any:
+    """A bare TOML date is as good as a quoted one."""
+    dates = datetime.date | datetime.datetime
+    return str(value) if isinstance(value, dates) else value
+
+
+Expression = Annotated[str, BeforeValidator(_as_expression), Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class System(Table):
+    """`[system]`: the equations, each as text or in LaTeX."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "system"
+    about: str = ""  # what it is, for the page and the source
+    coordinates: list[Name] = Field(default=[], max_length=3)  # of space
+    equations: list[str] = Field(min_length=1)
+    unknown: list[Name] = Field(default=[])  # fields given by elliptic equations
+
+
+class Parameter(Table):
+    """`[parameters]`: `kappa = 0.1`, or `kappa = { value = 0.1, units = "m2 s-1" }`."""
+
+    value: float
+    units: str = "1"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, given: Any) -> Any:
+        return given if isinstance(given, dict) else {"value": given}
+
+
+class Given(Table):
+    """Values: an expression, or a variable of a file.
+
+    A file is NetCDF, Zarr or CSV, and has the values on the grid, axes by their names,
+    in any order; of a field it may hold several times, the last of which is read. A
+    forcing is along `time` (in CSV: `t` or `time`), in the units of the run.
+    """
+
+    expression: Expression | None = None
+    file: Annotated[str, Field(min_length=1)] | None = None
+    variable: Name | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return given
+        if isinstance(given, str | int | float) and not isinstance(given, bool):
+            return {"expression": given}
+        raise ValueError(
+            f"{shown(given)} was found: give a number, an expression in quotes, or "
+            '{ file = "...", variable = "..." }'
+        )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.expression is None) == (self.file is None):
+            raise ValueError("give an expression, or a file and its variable")
+        if self.file is None and self.variable is not None:
+            raise ValueError("variable is of a file, and no file is given")
+        return self
+
+
+class Robin(Table):
+    """`value` u + `slope` ∂u/∂n = `equals`."""
+
+    value: float
+    slope: float
+    equals: Expression = "0"
+
+
+class Condition(Table):
+    """One of the three; the normal points out of the domain."""
+
+    dirichlet: Expression | None = None  # u
+    neumann: Expression | None = None  # ∂u/∂n
+    robin: Robin | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(getattr(self, kind) is not None for kind in _KINDS) != 1:
+            raise ValueError(f"give one of {', '.join(_KINDS)}")
+        return self
+
+
+class Boundary(Table):
+    """`boundary.x`: one condition for both ends, or `lower` and `upper`."""
+
+    dirichlet: Expression | None = None
+    neumann: Expression | None = None
+    robin: Robin | None = None
+    lower: Condition | None = None
+    upper: Condition | None = None
+
+    @model_validator(mode="after")
+    def _one_or_two(self) -> Self:
+        kinds = sum(getattr(self, kind) is not None for kind in _KINDS)
+        ends = (self.lower is not None) + (self.upper is not None)
+        if (kinds, ends) not in ((1, 0), (0, 2)):
+            raise ValueError(
+                f"give one of {', '.join(_KINDS)} for both ends, or lower and upper"
+            )
+        return self
+
+    @property
+    def ends(self) -> tuple[Condition, Condition]:
+        """At the lower and the upper end."""
+        if self.lower is not None and self.upper is not None:
+            return self.lower, self.upper
+        both = Condition(**{kind: getattr(self, kind) for kind in _KINDS})
+        return both, both
+
+
+class FieldTable(Table):
+    """`[fields.u]`: what a prognostic field is at the start, and at its boundaries."""
+
+    initial: Given
+    units: str = "1"
+    boundary: dict[str, Boundary] = Field(default={})  # by bounded axis
+    staggered: list[str] = Field(default=[])  # axes along which it stands on the faces
+
+
+class ConstantTable(Table):
+    """`[constants.k]`: a field that does not change."""
+
+    values: Given
+    along: list[str] | None = None  # coordinates that it depends on; default: all
+    units: str = "1"
+
+
+class ForcingTable(Table):
+    """`[forcings.F]`: a function of the time, and of the coordinates in `along`."""
+
+    values: Given
+    along: list[str] = Field(default=[])
+    units: str = "1"
+
+
+class AxisTable(Table):
+    """`[axes.x]`: a coordinate of the grid."""
+
+    points: PositiveInt
+    lower: float = 0.0
+    upper: float = 1.0
+    periodic: bool = True
+    units: str = "1"
+
+
+class Method(Table):
+    """`[method]`: how derivatives in space are taken."""
+
+    differences: Literal[2, 4, 6, 8] = 2  # the order of finite differences
+    upwind: bool = False  # for the terms -a d_x u
+    spectral: bool = False  # Fourier series instead, on periodic axes
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.spectral and {"differences", "upwind"} & self.model_fields_set:
+            raise ValueError(
+                "spectral stands instead of differences and upwind: leave them out"
+            )
+        return self
+
+
+class Time(Table):
+    """`[time]`: the steps."""
+
+    dt: PositiveFloat
+    steps: PositiveInt
+    every: PositiveInt = 1  # saved, in steps
+    scheme: Scheme = "rk4"
+    start: float = 0.0  # the t of the initial state
+    units: str = "1"
+    # The date of t = 0, where units are seconds, minutes, hours or days.
+    since: Annotated[str, BeforeValidator(_as_date), Field(min_length=4)] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.steps % self.every:
+            raise ValueError(
+                f"every is {self.every} and steps is {self.steps}: a divisor of it was "
+                "expected"
+            )
+        if self.since is not None and self.units not in DATED:
+            raise ValueError(
+                f"since needs units of {', '.join(DATED)}, and they are {self.units}"
+            )
+        return self
+
+
+class Output(Table):
+    """`[output]`: the file of the states."""
+
+    format: Literal["netcdf", "zarr"] = "netcdf"
+
+
+class Equations(Table):
+    """The whole file."""
+
+    out: Annotated[str, Field(min_length=1)] | None = None  # default: runs/NAME
+    system: System
+    parameters: dict[str, Parameter] = Field(default={})
+    fields: dict[str, FieldTable]
+    constants: dict[str, ConstantTable] = Field(default={})
+    forcings: dict[str, ForcingTable] = Field(default={})
+    axes: dict[str, AxisTable] = Field(default={})
+    method: Method = Method()
+    time: Time
+    output: Output = Output()
