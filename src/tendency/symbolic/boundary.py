@@ -1,9 +1,11 @@
 """Floor 1: what a field does at the two ends of a bounded axis."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import sympy
+from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
 from tendency.grid import Grid
@@ -70,10 +72,10 @@ def boundaries_of(
                     f"boundaries of {field} are given along {axis}, which is "
                     f"{'periodic' if axis in axes else 'no axis'}: leave them out"
                 )
-            both = Ends(ends, ends) if isinstance(ends, Condition) else Ends(*ends)
+            both = _both(ends, f"the boundary of {field} along {axis}")
             found[field, axis] = Ends(
                 *(
-                    _read(c, names, f"the boundary of {field} along {axis}")
+                    _read(c, names, f"the boundary of {field} along {axis}", axis)
                     for c in both
                 )
             )
@@ -87,6 +89,18 @@ def boundaries_of(
     return found
 
 
+def _both(ends: Any, where: str) -> Ends:
+    if isinstance(ends, Condition):
+        return Ends(ends, ends)
+    pair = isinstance(ends, tuple | list) and len(ends) == 2
+    if not pair or not all(isinstance(end, Condition) for end in ends):
+        raise InputError(
+            f"{where} is {ends!r}: one of dirichlet, neumann and robin was expected, "
+            "or a pair of them"
+        )
+    return Ends(*ends)
+
+
 def _names(system: System) -> Names:
     known = (*system.parameters, *system.coordinates, TIME)
     symbols: dict[str, Expr] = {str(s): s for s in known}
@@ -94,10 +108,30 @@ def _names(system: System) -> Names:
     return Names(symbols, ())
 
 
-def _read(condition: Condition, names: Names, where: str) -> Condition:
-    if condition.value == 0 and condition.slope == 0:
-        raise InputError(f"{where} asks nothing: value and slope are both 0")
+def _read(condition: Condition, names: Names, where: str, axis: str) -> Condition:
+    numbers = (condition.value, condition.slope)
+    if not any(numbers) or not all(map(math.isfinite, numbers)):
+        raise InputError(
+            f"{where} has the value {condition.value} and the slope {condition.slope}: "
+            "finite numbers were expected, one of them not 0"
+        )
     equals = condition.equals
     if isinstance(equals, str):
         equals = parse_expression(equals, names, where)
-    return condition._replace(equals=sympy.sympify(equals))
+    equals = sympy.sympify(equals)
+    if not (equals.is_finite or equals.free_symbols):
+        raise InputError(f"{where} equals {equals}, a finite number was expected")
+    known = set(names.symbols.values())
+    for found in sorted(
+        (equals.free_symbols | equals.atoms(AppliedUndef)) - known, key=str
+    ):
+        raise InputError(
+            f"{where} holds {found}, which is no parameter, coordinate or forcing"
+        )
+    for forcing in equals.atoms(AppliedUndef):
+        if axis in map(str, forcing.args):
+            raise InputError(
+                f"{where} holds {forcing}, which varies along {axis}: declare a "
+                "forcing without that coordinate for the values at a boundary"
+            )
+    return condition._replace(equals=equals)

@@ -82,10 +82,23 @@ class _Stencils(Lowering):
         for field, tendency in self.system.prognostic.items():
             name = field.func.__name__
             place = Place(self.offsets[name], ((0, 0),) * self.dim)
-            value = self.sum_of_terms(tendency.xreplace(known), place)
+            tendency = tendency.xreplace(known)
+            self._well_posed(name, tendency)
+            value = self.sum_of_terms(tendency, place)
+            value = float(value) if isinstance(value, int) else value
             outputs.append((name, self.assign(f"d_t_{name}", value)))
         numbers = zip(self.steps, (a.spacing for a in self.grid.axes), strict=True)
         return Program(tuple(numbers), tuple(self.assigned.items()), tuple(outputs))
+
+    def _well_posed(self, name: str, tendency: Expr):
+        for symbol, axis in zip(self.system.coordinates, self.grid.axes, strict=True):
+            order = 0 if axis.periodic else _highest(tendency, symbol)
+            if order > 2:
+                raise InputError(
+                    f"the equation of {name} holds a derivative of order {order} along "
+                    f"{axis.name}, which is bounded: one condition at each end does not "
+                    "determine its solution, make the axis periodic"
+                )
 
     # What an expression is worth at a place
 
@@ -107,6 +120,7 @@ class _Stencils(Lowering):
     def field(self, node: Expr, place: Place) -> Expression:
         if not self._is_array(node):
             return node.func.__name__
+        place = self._own(node, place)
         here = self._offset(node)
         for i in range(self.dim):
             if here[i] != place.offsets[i]:
@@ -117,6 +131,13 @@ class _Stencils(Lowering):
                     lambda i=i: self._stencil(node, i, 0, place, here[i]),
                 )
         return self._window(*self._array(node, place), place, {})
+
+    def _own(self, field: Expr, place: Place) -> Place:
+        """Without the axes that the field does not depend on, where it has one point."""
+        for symbol, i in self.axis.items():
+            if symbol not in field.args:
+                place = place.moved(i, self._offset(field)[i], (0, 0))
+        return place
 
     def _array(self, node: Expr, place: Place) -> tuple[str, Place]:
         """The name of an array that holds `node` there, and where it reaches."""
@@ -176,6 +197,8 @@ class _Stencils(Lowering):
         operand = sympy.Derivative(inner, *rest) if rest else inner
         if axis not in self.axis:
             raise InputError(f"{node} is taken along {axis}, which is no axis")
+        if axis not in operand.free_symbols:
+            return 0
         i = self.axis[axis]
         here = place.offsets[i]
         other = HALF - here
@@ -191,7 +214,8 @@ class _Stencils(Lowering):
     def _natural(self, node: Expr, i: int) -> set[Fraction]:
         """Where in the cell along axis i its parts stand by themselves."""
         if isinstance(node, AppliedUndef):
-            return {self._offset(node)[i]} if self._is_array(node) else set()
+            varies = self.system.coordinates[i] in node.args
+            return {self._offset(node)[i]} if varies else set()
         found: set[Fraction] = set()
         for part in node.args[:1] if isinstance(node, sympy.Derivative) else node.args:
             found |= self._natural(part, i)
@@ -210,6 +234,8 @@ class _Stencils(Lowering):
         weights: stencils.Stencil | None = None,
     ) -> Expression:
         """A derivative of `operand`, which is evaluated at `source` along axis i."""
+        if isinstance(operand, AppliedUndef):
+            place = self._own(operand, place)
         axis, here = self.grid.axes[i], place.offsets[i]
         if weights is None:
             staggered = source != here
@@ -304,6 +330,7 @@ class _Stencils(Lowering):
 
             ends = self.boundaries.get((name, axis.name))
             if ends is None:  # a given field: extrapolated
+                self._enough_beside(field, i, self.method.order)
                 weights = {
                     p + first: w
                     for p, w in stencils.outside(
@@ -314,7 +341,7 @@ class _Stencils(Lowering):
                 return _scaled(total, factor, [])
             condition = ends[1] if upper else ends[0]
             exact = condition.slope == 0 or condition.value == 0
-            count = self._count(axis.size(here))
+            count = self._count(field, i)
             if exact:
                 a, b = Fraction(condition.slope == 0), Fraction(condition.value == 0)
                 scale = axis.spacing / condition.slope if b else 1 / condition.value
@@ -324,7 +351,15 @@ class _Stencils(Lowering):
                     Fraction(condition.slope / axis.spacing),
                 )
                 scale = 1.0
-            weights, share = stencils.ghost(distance, first, count, a, b)
+            try:
+                weights, share = stencils.ghost(distance, first, count, a, b)
+            except ValueError as error:
+                raise InputError(
+                    f"the boundary of {name} along {axis.name} has the value "
+                    f"{condition.value} and the slope {condition.slope}, which "
+                    "determine nothing on this grid: give both the same sign, or "
+                    "another number of points"
+                ) from error
             total, factor = _weighted(weights, inside) if weights else (None, 1)
             if total is None:
                 total = ("*", 0, inside(first))
@@ -343,8 +378,32 @@ class _Stencils(Lowering):
         high = [strip(k, True) for k in range(after)]
         return ("join", i - self.dim, (*low, value, *high))
 
-    def _count(self, size: int) -> int:
-        return min(max(self.method.order - 1, 1), size)
+    def _count(self, field: Expr, i: int) -> int:
+        """How many values beside a boundary make a ghost.
+
+        As many as the order, since a flux at a wall loses one order that nothing gives
+        back; one suffices for order 2, the mirror image, which also conserves mass.
+        """
+        order = self.method.order
+        count = 1 if order == 2 else order
+        self._enough_beside(field, i, count)
+        return count
+
+    def _enough_beside(self, field: Expr, i: int, count: int):
+        axis = self.grid.axes[i]
+        if count > axis.size(self._offset(field)[i]):
+            raise InputError(
+                f"axis {axis.name} has {axis.points} points, too few for the boundaries "
+                f"of {field.func}, which need {count} values beside them: take more "
+                "points or a lower order"
+            )
+
+
+def _highest(node: Expr, symbol: sympy.Symbol) -> int:
+    """Order of the highest derivative, those within derivatives added up."""
+    if isinstance(node, sympy.Derivative):
+        return node.variables.count(symbol) + _highest(node.expr, symbol)
+    return max((_highest(part, symbol) for part in node.args), default=0)
 
 
 def _first(node: Expr) -> tuple[sympy.Symbol, int]:

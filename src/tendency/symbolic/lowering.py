@@ -32,6 +32,7 @@ _FUNCTIONS: Mapping[type, str] = {
     sympy.sign: "sign",
     sympy.Abs: "abs",
 }
+_LARGEST = 2**31 - 1  # of the whole numbers that an array of any kind can meet
 
 
 class Place(NamedTuple):
@@ -91,7 +92,7 @@ class Lowering(abc.ABC):
         if isinstance(node, sympy.Symbol):
             return self.symbol(node, place)
         if node.is_Integer:
-            return int(node)
+            return _number(int(node))
         if isinstance(node, sympy.Rational):
             return _fraction(Fraction(int(node.p), int(node.q)))
         if node.is_number:
@@ -124,10 +125,14 @@ class Lowering(abc.ABC):
         above = [self.value(f, place) for f in factors if f not in over]
         scale = abs(coefficient)
         if isinstance(scale, sympy.Rational) and not isinstance(scale, sympy.Integer):
-            under = [*([int(scale.q)] if scale.q != 1 else []), *under]
-            above = [*([int(scale.p)] if scale.p != 1 else []), *above]
+            if max(scale.p, scale.q) > _LARGEST:
+                above = [float(scale), *above]
+            else:
+                under = [int(scale.q), *under]
+                above = [*([int(scale.p)] if scale.p != 1 else []), *above]
         elif scale != 1:
-            above = [int(scale) if scale.is_Integer else float(scale), *above]
+            whole = scale.is_Integer
+            above = [_number(int(scale)) if whole else float(scale), *above]
         result = folded("*", above) if above else 1
         if under:
             result = ("/", result, folded("*", under))
@@ -160,7 +165,8 @@ class Lowering(abc.ABC):
         )
         count = axis.size(offset) + before + after
         first = axis.first(offset) - before
-        return ("coordinate", i - self.dim, axis.lower, axis.spacing, first, count)
+        shape = tuple(count if j == i else 1 for j in range(self.dim))
+        return ("coordinate", shape, axis.lower, axis.spacing, first)
 
     def meaning(self, node: Expr) -> str:
         by = "".join(str(v) for v in node.variables)
@@ -194,9 +200,13 @@ def _is_divisor(node: Expr) -> bool:
     return isinstance(node, sympy.Pow) and bool(node.args[1].is_negative)
 
 
+def _number(value: int) -> Expression:
+    return value if abs(value) <= _LARGEST else float(value)
+
+
 def _fraction(value: Fraction) -> Expression:
-    if value.denominator == 1:
-        return value.numerator
+    if max(abs(value.numerator), value.denominator) > _LARGEST:
+        return float(value)
     return ("/", value.numerator, value.denominator)
 
 

@@ -15,13 +15,14 @@ tuple of an operation and its arguments:
     ("reciprocal", a)                  1 / a, and 0 where a is 0
     ("imaginary",)                     i
     ("fill", a, shape)                  the same all over a field
-    ("coordinate", axis, lower, step, first, count)  lower + (first + i) step, axis < 0
+    ("coordinate", shape, lower, step, first)  lower + (first + i) step along one axis
 
 Plain tuples can be compared, hashed and saved as they are, and neither the interpreter
 nor the emitted source does anything that stands in none of them: both follow the same
 order of operations, so that their results agree to the last bit.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -108,7 +109,9 @@ def evaluate(node: Expression, names: Mapping[str, Any], dtype: Any) -> Any:
     if kind == "imaginary":
         return 1j
     if kind == "fill":
-        return jnp.broadcast_to(evaluate(node[1], names, dtype), node[2])
+        return jnp.broadcast_to(
+            jnp.asarray(evaluate(node[1], names, dtype), dtype), node[2]
+        )
     if kind == "coordinate":
         return coordinate(*node[1:], dtype=dtype)
     if kind == "call":
@@ -185,8 +188,8 @@ def dealias(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def coordinate(
-    axis: int, lower: float, step: float, first: float, count: int, *, dtype: Any
+    shape: tuple[int, ...], lower: float, step: float, first: float, *, dtype: Any
 ) -> Array:
-    """Positions along an axis, as an array that broadcasts against a field."""
-    positions = lower + (first + np.arange(count)) * step
-    return jnp.asarray(positions.reshape((-1,) + (1,) * (-1 - axis)), dtype)
+    """Positions along an axis, all other axes having one point."""
+    positions = lower + (first + np.arange(math.prod(shape))) * step
+    return jnp.asarray(positions.reshape(shape), dtype)

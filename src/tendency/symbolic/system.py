@@ -115,6 +115,13 @@ class System(NamedTuple):
             tuple(forced.values()),
         )
         system._check(everywhere)
+        for rate in sorted(
+            {*system.fields} & {*coordinates, *symbols, *fixed, *forced}
+        ):
+            raise InputError(
+                f"{rate} is declared, and stands for a rate of change in the equations "
+                "of second order: give what is declared another name"
+            )
         return system
 
     @property
