@@ -7,23 +7,32 @@ exactly; those from files are arrays.
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from tendency import integrate
 from tendency.cell import Carry
-from tendency.equations.expressions import Expr, Numbers, expression, on_positions
-from tendency.equations.given import field_from_file, series_from_file
-from tendency.equations.settings import Condition, Equations, Given
+from tendency.equations.expressions import Expr, Numbers
+from tendency.equations.given import field_from_file
+from tendency.equations.settings import STIFF, Equations
+from tendency.equations.values import (
+    boundaries,
+    expressions_of,
+    forcing,
+    initial,
+    positions,
+    with_expressions,
+)
 from tendency.errors import InputError, nearest
 from tendency.grid import HALF, Axis, Grid
-from tendency.integrate import Integrated
-from tendency.symbolic import boundary
+from tendency.integrate import AbstractScheme, Integrated
+from tendency.stiff import ETDRK4, IMEXRungeKutta, ars343
 from tendency.symbolic.differences import Differences
 from tendency.symbolic.generated import Generated, generate
-from tendency.symbolic.spectral import Spectral
+from tendency.symbolic.spectral import Spectral, linear_part
 from tendency.symbolic.system import TIME, System
 
 
@@ -88,36 +97,37 @@ def build(asked: Equations) -> Built:
                 )
     symbols: dict[str, Expr] = {str(s): s for s in (*system.parameters, TIME)}
     symbols |= {str(s): s for s in system.coordinates}
-    given = _expressions(asked, system, symbols)
+    given = expressions_of(asked, system, symbols)
     symbols |= {f.func.__name__: given.get(f, f) for f in system.forcings}
     declared = system
-    system = _with(system, given)
+    system = with_expressions(system, given)
     offsets = {
         name: tuple(HALF if a in field.staggered else Fraction(0) for a in names)
         for name, field in asked.fields.items()
     }
-    method = asked.method
+    asks = asked.method
+    method = Differences(asks.differences, asks.upwind)
     generated = generate(
         system,
         grid,
-        Spectral()
-        if method.spectral
-        else Differences(method.differences, method.upwind),
-        boundaries=_boundaries(asked, symbols),
+        Spectral() if asks.spectral else method,
+        boundaries=boundaries(asked, symbols),
         staggered={name: field.staggered for name, field in asked.fields.items()},
         constants={
-            str(f.func.__name__): field_from_file(
-                asked.constants[f.func.__name__].values,
-                _positions(grid, [str(a) for a in f.args]),
-                f"constants.{f.func.__name__}",
+            name: jnp.asarray(
+                field_from_file(
+                    asked.constants[name].values,
+                    positions(grid, [str(a) for a in field.args]),
+                    f"constants.{name}",
+                )
             )
-            for f in system.constants
+            for field in system.constants
+            for name in [field.func.__name__]
         },
     )
-    scheme = getattr(integrate, asked.time.scheme)
-    values = {s: value for s, value in declared.parameters.items()}
+    values = dict(declared.parameters)
     state = {
-        name: _initial(asked.fields[name].initial, name, system, grid, offsets, values)
+        name: initial(asked.fields[name].initial, name, system, grid, offsets, values)
         for name in system.fields
     }
     return Built(
@@ -125,9 +135,9 @@ def build(asked: Equations) -> Built:
         system,
         grid,
         offsets,
-        Integrated(generated, asked.time.dt, scheme),
+        Integrated(generated, asked.time.dt, _scheme(asked, system, grid)),
         state,
-        _forcing(asked, system, generated, grid),
+        forcing(asked, system, generated, grid),
     )
 
 
@@ -138,6 +148,21 @@ def _grid(asked: Equations) -> Grid:
         a = asked.axes[name]
         axes.append(Axis(name, a.points, a.lower, a.upper, a.periodic))
     return Grid.of(*axes)
+
+
+def _scheme(asked: Equations, system: System, grid: Grid) -> AbstractScheme:
+    name = asked.time.scheme
+    if name not in STIFF:
+        return getattr(integrate, name)
+    if not asked.method.spectral:
+        raise InputError(
+            f"time.scheme is {name}, which takes the linear part in Fourier space: set "
+            "method.spectral = true, or choose rk4"
+        )
+    linear = linear_part(system, grid)
+    if name == "etdrk4":
+        return ETDRK4.of(linear, asked.time.dt)
+    return IMEXRungeKutta.of(linear, asked.time.dt, ars343)
 
 
 def _same(table: str, found: list[str], expected: list[str]) -> None:
@@ -155,117 +180,3 @@ def _same(table: str, found: list[str], expected: list[str]) -> None:
                 "axes": "a coordinate of the equations",
             }[table]
             raise InputError(f"the table [{table}.{name}] is missing, {what}: add it")
-
-
-def _expressions(
-    asked: Equations, system: System, symbols: Mapping[str, Expr]
-) -> dict[Expr, Expr]:
-    """The constants and forcings that are expressions, by their fields."""
-    found = {}
-    for table, fields in (
-        ("constants", system.constants),
-        ("forcings", system.forcings),
-    ):
-        for field in fields:
-            name = field.func.__name__
-            text = getattr(asked, table)[name].values.expression
-            if text is None:
-                continue
-            coordinates = {str(s) for s in (*system.coordinates, TIME)}
-            along = {str(s) for s in field.args}
-            known = {k: s for k, s in symbols.items() if k not in coordinates - along}
-            found[field] = expression(text, known, f"{table}.{name}")
-    return found
-
-
-def _with(system: System, given: Mapping[Expr, Expr]) -> System:
-    """The system with expressions in the places of fields."""
-
-    def put(node: Expr) -> Expr:
-        return node.xreplace(given)
-
-    return system._replace(
-        prognostic={f: put(e) for f, e in system.prognostic.items()},
-        diagnostic={f: put(e) for f, e in system.diagnostic.items()},
-        implicit=tuple(put(e) for e in system.implicit),
-        constants=tuple(f for f in system.constants if f not in given),
-        forcings=tuple(f for f in system.forcings if f not in given),
-    )
-
-
-def _boundaries(asked: Equations, symbols: Mapping[str, Expr]) -> boundary.Boundaries:
-    def condition(asked: Condition, where: str) -> boundary.Condition:
-        def read(text: str) -> Expr:
-            return expression(text, symbols, where)
-
-        if asked.robin is not None:
-            robin = asked.robin
-            return boundary.robin(robin.value, robin.slope, read(robin.equals))
-        if asked.dirichlet is not None:
-            return boundary.dirichlet(read(asked.dirichlet))
-        return boundary.neumann(read(str(asked.neumann)))
-
-    found: dict[str, dict[str, tuple[boundary.Condition, boundary.Condition]]] = {}
-    for name, field in asked.fields.items():
-        for axis, table in field.boundary.items():
-            where = f"fields.{name}.boundary.{axis}"
-            lower, upper = (condition(end, where) for end in table.ends)
-            found.setdefault(name, {})[axis] = lower, upper
-    return found
-
-
-def _positions(
-    grid: Grid, along: list[str], offsets: tuple[Fraction, ...] | None = None
-) -> dict[str, np.ndarray]:
-    offsets = offsets or (Fraction(0),) * len(grid.axes)
-    return {
-        a.name: a.positions(o)
-        for a, o in zip(grid.axes, offsets, strict=True)
-        if a.name in along
-    }
-
-
-def _initial(
-    given: Given,
-    name: str,
-    system: System,
-    grid: Grid,
-    offsets: Mapping[str, tuple[Fraction, ...]],
-    parameters: Mapping[Expr, float],
-) -> Numbers:
-    where = f"fields.{name}.initial"
-    if given.expression is None:
-        names = [a.name for a in grid.axes]
-        return field_from_file(given, _positions(grid, names, offsets[name]), where)
-    coordinates = grid.coordinates(offsets[name])
-    values: dict[Expr, Any] = {s: coordinates[str(s)] for s in system.coordinates}
-    values |= parameters
-    symbols = {str(s): s for s in values}
-    node = expression(given.expression, symbols, where)
-    shape = tuple(a.size(o) for a, o in zip(grid.axes, offsets[name], strict=True))
-    return on_positions(node, values, shape, where)
-
-
-def _forcing(
-    asked: Equations, system: System, generated: Generated, grid: Grid
-) -> dict[str, Numbers] | None:
-    if not generated.forcings:
-        return None
-    time = asked.time
-    ends = time.start + time.dt * np.arange(time.steps + 1)
-    found = {}
-    for field in system.forcings:
-        name = field.func.__name__
-        along = [str(a) for a in field.args if a != TIME]
-        values = series_from_file(
-            asked.forcings[name].values,
-            ends,
-            _positions(grid, along),
-            f"forcings.{name}",
-        )
-        if along:  # an axis of one point for each coordinate that it does not have
-            full = [a.points if a.name in along else 1 for a in grid.axes]
-            values = values.reshape(-1, *full)
-        found[name] = values
-    found[str(TIME)] = ends
-    return {name: found[name] for name in generated.forcings}

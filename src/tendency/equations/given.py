@@ -94,8 +94,8 @@ def _variable(given: Given, axes: list[str], where: str) -> xr.DataArray:
             table = pd.read_csv(path)
             names = [c for c in map(str, table.columns) if c not in axes]
         else:
-            options = {"engine": "zarr"} if Path(path).is_dir() else {}
-            with xr.open_dataset(path, decode_times=False, **options) as opened:
+            engine = "zarr" if Path(path).is_dir() else None
+            with xr.open_dataset(path, engine=engine, decode_times=False) as opened:
                 dataset = opened.load()
             names = [str(n) for n in dataset.data_vars]
     except (OSError, ValueError, KeyError) as error:

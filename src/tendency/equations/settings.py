@@ -6,13 +6,15 @@ an expression are as good as each other.
 """
 
 import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from tendency.configuration import Table, shown
 
-Scheme = Literal["euler", "ssprk3", "rk4", "dormand_prince5", "adams_bashforth3"]
+Explicit = Literal["euler", "ssprk3", "rk4", "dormand_prince5", "adams_bashforth3"]
+Stiff = Literal["etdrk4", "ars343"]  # for the spectral method
+STIFF = get_args(Stiff)
 _KINDS = ("dirichlet", "neumann", "robin")
 DATED = ("seconds", "minutes", "hours", "days")
 
@@ -200,7 +202,7 @@ class Time(Table):
     dt: PositiveFloat
     steps: PositiveInt
     every: PositiveInt = 1  # saved, in steps
-    scheme: Scheme = "rk4"
+    scheme: Explicit | Stiff = "rk4"
     start: float = 0.0  # the t of the initial state
     units: str = "1"
     # The date of t = 0, where units are seconds, minutes, hours or days.

@@ -30,7 +30,7 @@ from tendency.report.from_scores import (
     score_summary,
     score_table,
 )
-from tendency.report.maps import map_frames
+from tendency.report.maps import map_frames, plane_frames
 from tendency.report.page import Page, page_html, write_page
 from tendency.report.posters import poster
 from tendency.report.provenance import Provenance
@@ -52,6 +52,7 @@ __all__ = [
     "histogram_chart",
     "map_frames",
     "page_html",
+    "plane_frames",
     "poster",
     "score_chart",
     "score_section",

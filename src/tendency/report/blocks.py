@@ -73,6 +73,7 @@ class Panel:
     images: tuple[bytes, ...]  # PNG or WebP, north up
     bar: ColourBar | None = None
     extent: tuple[float, float, float, float] | None = None  # west, east, south, north
+    edges: tuple[str, str, str] | None = None  # instead, below: left, middle, right
     aspect: float | None = None  # width over height on the page, else of the image
 
 

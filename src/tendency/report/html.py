@@ -110,6 +110,9 @@ def _panel(panel: Panel, alt: str) -> str:
             f"<span>{_degrees(south, 'NS')} to {_degrees(north, 'NS')}</span>"
             f"<span>{_degrees(east, 'EW')}</span></div>"
         )
+    if panel.edges:
+        spans = "".join(f"<span>{html.escape(text)}</span>" for text in panel.edges)
+        edges = f'<div class="edges">{spans}</div>'
     bar = _bar(panel.bar) if panel.bar else ""
     return (
         f'<div class="panel">{title}<div class="map"{shape}>{images}</div>'

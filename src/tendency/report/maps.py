@@ -1,4 +1,4 @@
-"""Floor 5, report: fields on a longitude-latitude grid as maps with a time slider.
+"""Floor 5, report: fields as maps with a time slider.
 
 An image holds one pixel a grid cell and nothing else: the page sets the scale, the
 coordinates and the titles as text, so that they stay legible on a telephone and follow
@@ -8,6 +8,7 @@ the light or dark theme. Missing values are transparent.
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,61 @@ def map_frames(
         InputError: shapes that contradict each other, or nothing finite to show.
     """
     latitude, longitude = np.asarray(latitude, float), np.asarray(longitude, float)
-    shape = (len(labels), len(latitude), len(longitude))
+    west, east = float(longitude.min()), float(longitude.max())
+    south, north = float(latitude.min()), float(latitude.max())
+    stretch = np.cos(np.deg2rad(np.clip((south + north) / 2, -60, 60)))
+    aspect = float((east - west) * stretch / max(north - south, 1e-9))
+    frames = plane_frames(
+        fields,
+        latitude,
+        longitude,
+        labels,
+        quantity=quantity,
+        units=units,
+        caption=caption,
+        signed=signed,
+        limits=limits,
+        own_scale=own_scale,
+        aspect=aspect,
+        axes=("latitudes", "longitudes"),
+    )
+    extent = (west, east, south, north)
+    panels = tuple(replace(panel, extent=extent) for panel in frames.panels)
+    return replace(frames, panels=panels)
+
+
+def plane_frames(
+    fields: Mapping[str, Float[np.ndarray, "_ _ _"]],
+    upward: Float[np.ndarray, " row"],
+    rightward: Float[np.ndarray, " column"],
+    labels: Sequence[str],
+    *,
+    quantity: str,
+    units: str = "",
+    caption: str = "",
+    signed: bool | None = None,
+    limits: tuple[float, float] | None = None,
+    own_scale: Sequence[str] = (),
+    aspect: float,
+    edges: tuple[str, str, str] | None = None,
+    axes: tuple[str, str] = ("rows", "columns"),
+) -> Frames:
+    """As `map_frames`, over any two coordinates: (time, upward, rightward).
+
+    `aspect` is the width over the height, between 0.6 and 4; `edges` is what to say
+    below a map at its left, middle and right.
+
+    Raises:
+        InputError: shapes that contradict each other, or nothing finite to show.
+    """
+    upward, rightward = np.asarray(upward, float), np.asarray(rightward, float)
+    shape = (len(labels), len(upward), len(rightward))
     arrays = {name: np.asarray(values, float) for name, values in fields.items()}
     for name, values in arrays.items():
         if values.shape != shape:
             raise InputError(
-                f"field {name!r} has shape {values.shape}; (times, latitudes, "
-                f"longitudes) are {shape}: give all three in that order"
+                f"field {name!r} has shape {values.shape}; (times, {axes[0]}, "
+                f"{axes[1]}) are {shape}: give all three in that order"
             )
     shared = [values for name, values in arrays.items() if name not in own_scale]
     scales = {
@@ -65,11 +114,7 @@ def map_frames(
         for name, values in arrays.items()
     }
     times = range(0, len(labels), max(1, -(-len(labels) // _FRAMES)))
-    rows, west, east = _even(latitude)[::-1], longitude.min(), longitude.max()
-    columns = _even(longitude)
-    south, north = latitude.min(), latitude.max()
-    stretch = np.cos(np.deg2rad(np.clip((south + north) / 2, -60, 60)))
-    aspect = float((east - west) * stretch / max(north - south, 1e-9))
+    rows, columns = _even(upward)[::-1], _even(rightward)
     panels = []
     for name, values in arrays.items():
         low, high, colours = scales[name]
@@ -84,8 +129,8 @@ def map_frames(
             with_units(quantity, units),
         )
         title = name if len(arrays) > 1 else ""
-        extent = (float(west), float(east), float(south), float(north))
-        panels.append(Panel(title, images, bar, extent, min(max(aspect, 0.6), 4.0)))
+        shown = min(max(aspect, 0.6), 4.0)
+        panels.append(Panel(title, images, bar, edges=edges, aspect=shown))
     return Frames(
         tuple(panels), tuple(labels[i] for i in times), caption, f"Map of {quantity}"
     )
