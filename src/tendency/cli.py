@@ -6,11 +6,12 @@ that needs it.
 """
 
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, Group, Parameter
 
@@ -25,7 +26,8 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` tells of it
 )
 _JOB = Group("Your own file", sort_key=1)
-_STUDY = Group("Studies", sort_key=2)
+_EQUATIONS = Group("Your own equations", sort_key=2)
+_STUDY = Group("Studies", sort_key=3)
 Set = Annotated[
     list[str] | None,
     Parameter(name="--set", negative="", help="table.key=value, over the file's own"),
@@ -48,26 +50,38 @@ def run(
     overwrite: bool = False,
     set_: Set = None,
 ) -> None:
-    """Run a study, or a job from its TOML file, from data to report.
+    """Run a study, a job or equations from a TOML file, from data to report.
 
     Parameters
     ----------
     study
-        The name of a study (lorenz63), or the path of a job's TOML file.
+        The name of a study (lorenz63), or the path of a TOML file: a job on data, or
+        equations, which have a [system] table.
     out
-        Folder for what is written; runs/STUDY by default, for a job the file's own.
+        Folder for what is written; runs/STUDY by default, for a TOML the file's own.
     seed
         Of everything random; the same seed gives the same numbers.
     small
-        A quick look: less data, shorter training (a job: a tenth of the epochs).
+        A quick look: less data, shorter training (a job: a tenth of the epochs,
+        equations: a tenth of the steps).
     overwrite
         Write into a folder that is not empty.
     """
     if study.endswith(".toml"):
+        overrides = list(set_ or [])
+        overrides += [] if out is None else [_out_override(out)]
+        if _is_equations(study):
+            from tendency.equations import stages as equations
+
+            if seed is not None:
+                raise InputError(
+                    f"--seed is of what is random, and {study} holds equations, which "
+                    "are not: leave it out"
+                )
+            equations.run(study, overrides, small=small, overwrite=overwrite, say=say)
+            return
         from tendency.jobs import stages
 
-        overrides = list(set_ or [])
-        overrides += [] if out is None else [stages.out_override(out)]
         overrides += [] if seed is None else [f"seed={seed}"]
         stages.everything(study, overrides, small=small, overwrite=overwrite, say=say)
         return
@@ -107,11 +121,45 @@ def check(config: str, *, set_: Set = None) -> None:
     Parameters
     ----------
     config
-        The TOML of the job.
+        The TOML of a job, or of equations.
     """
+    if _is_equations(config):
+        from tendency.equations import stages as equations
+
+        equations.check(config, set_ or [])
+        return
     from tendency.jobs import stages
 
     stages.check(config, set_ or [])
+
+
+@app.command(group=_EQUATIONS)
+def generate(
+    config: str,
+    *,
+    output: Annotated[Path, Parameter(("--output", "-o"))],
+    target: Literal["jax", "torch", "keras"] = "jax",
+    overwrite: bool = False,
+    set_: Set = None,
+) -> None:
+    """Write equations as a Python module: tendency, step and forecast.
+
+    Parameters
+    ----------
+    config
+        The TOML of the equations.
+    output
+        The module to write; it needs the target and nothing of tendency.
+    target
+        The library that the module computes with.
+    overwrite
+        Write over a module that is there already.
+    """
+    from tendency.equations import stages as equations
+
+    equations.generate(
+        config, output, set_ or [], target=target, overwrite=overwrite, say=say
+    )
 
 
 @app.command(group=_JOB)
@@ -207,6 +255,17 @@ def main() -> NoReturn:
         print("tendency: interrupted; what was written is whole", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def _is_equations(path: str) -> bool:
+    from tendency.equations.config import is_equations
+
+    return is_equations(path)
+
+
+def _out_override(out: Path) -> str:
+    """`--out` as an override of the TOML; its path starts from the current folder."""
+    return f"out={json.dumps(str(out.absolute()))}"
 
 
 def _stop(reason: object) -> NoReturn:

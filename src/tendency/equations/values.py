@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tendency.equations.expressions import Expr, Numbers, expression
+from tendency.equations.expressions import Expr, Numbers, expression, on_positions
 from tendency.equations.given import field_from_file, series_from_file
 from tendency.equations.settings import Condition, Equations, Given
 from tendency.grid import Grid

@@ -4,7 +4,6 @@
 sentence before it writes if either will not do.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -194,8 +193,3 @@ def _score(job: Job, material: Material, say: Say) -> None:
     scores = score_all(job, material, say=say)
     print_scores(scores, material.layout.clock.unit)
     say(f"{len(scores)} scores are in {Path(job.out) / 'scores.json'}")
-
-
-def out_override(out: Path) -> str:
-    """`--out` as an override of the TOML; its path starts from the current folder."""
-    return f"out={json.dumps(str(out.absolute()))}"

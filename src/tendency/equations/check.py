@@ -1,0 +1,88 @@
+"""Floor 5: what a run of equations will do, told before it does it."""
+
+import numpy as np
+
+from tendency.equations.build import Built
+from tendency.equations.integration import method_said
+from tendency.equations.settings import Condition
+from tendency.equations.stability import Stability
+
+Rows = list[tuple[str, str]]
+
+
+def check(built: Built, found: Stability) -> dict[str, Rows]:
+    """A table of (what, how much) rows under each heading."""
+    asked, system = built.asked, built.system
+    tables = {"equations": [(str(i), e) for i, e in enumerate(system.written, 1)]}
+    if asked.parameters:
+        tables["parameters"] = [
+            (name, f"{p.value:g} [{p.units}]") for name, p in asked.parameters.items()
+        ]
+    given: Rows = []
+    for kind, table in (("constant", asked.constants), ("forcing", asked.forcings)):
+        for name, entry in table.items():
+            values = entry.values
+            told = (
+                values.expression or f"{values.variable or 'values'} of {values.file}"
+            )
+            given.append((name, f"{kind}: {told} [{entry.units}]"))
+    if given:
+        tables["given"] = given
+    tables["fields"] = [_field(built, name) for name in system.fields]
+    tables["boundaries"] = [row for name in system.fields for row in _ends(built, name)]
+    tables["grid"] = [
+        (
+            axis.name,
+            f"{axis.points} points from {axis.lower:g} to {axis.upper:g} "
+            f"[{asked.axes[axis.name].units}], spacing {axis.spacing:.4g}, "
+            f"{'periodic' if axis.periodic else 'bounded'}",
+        )
+        for axis in built.grid.axes
+    ]
+    tables["time"] = _time(built, found)
+    return {heading: rows for heading, rows in tables.items() if rows}
+
+
+def _field(built: Built, name: str) -> tuple[str, str]:
+    values, asked = built.state[name], built.asked.fields[name]
+    shape = " x ".join(map(str, values.shape)) or "1"
+    on = f", on the faces along {', '.join(asked.staggered)}" if asked.staggered else ""
+    low, high = float(np.min(values)), float(np.max(values))
+    return name, f"{shape} values from {low:.4g} to {high:.4g} [{asked.units}]{on}"
+
+
+def _ends(built: Built, name: str) -> Rows:
+    rows = []
+    for axis, table in built.asked.fields[name].boundary.items():
+        lower, upper = (_condition(name, axis, end) for end in table.ends)
+        told = lower if lower == upper else f"{lower} below, {upper} above"
+        rows.append((f"{name} along {axis}", told))
+    return rows
+
+
+def _condition(name: str, axis: str, end: Condition) -> str:
+    slope = "d_n " + name  # n points out of the domain
+    if end.robin is not None:
+        robin = end.robin
+        return f"{robin.value:g} {name} + {robin.slope:g} {slope} = {robin.equals}"
+    if end.dirichlet is not None:
+        return f"{name} = {end.dirichlet}"
+    return f"{slope} = {end.neumann}"
+
+
+def _time(built: Built, found: Stability) -> Rows:
+    time = built.asked.time
+    size = sum(v.nbytes for v in built.state.values()) * len(built.times)
+    end = time.start + time.steps * time.dt
+    rows = [
+        ("method", f"{method_said(built)}, {time.scheme}"),
+        ("steps", f"{time.steps} of {time.dt:g} [{time.units}], to t = {end:g}"),
+        ("saved", f"{len(built.times)} times, {size / 1e6:.3g} MB"),
+    ]
+    rows += [("at the start", told) for told in found.said()]
+    warning = found.warning(built)
+    if warning is not None:
+        rows.append(("too long", warning))
+    elif found.largest is not None:
+        rows.append(("stable", "at the initial state"))
+    return rows

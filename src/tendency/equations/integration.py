@@ -1,0 +1,113 @@
+"""Floor 5: the run of a system, as a CF dataset."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from tendency import __version__
+from tendency.equations.build import Built
+from tendency.equations.expressions import Numbers
+from tendency.equations.given import FACES
+from tendency.errors import InputError
+from tendency.forecasting import forecast
+
+
+class Ran(NamedTuple):
+    """The states that were saved, those before one stops being finite."""
+
+    times: Float[np.ndarray, " time"]  # [time.units]
+    states: dict[str, Numbers]  # time first
+    stopped: float | None  # the first saved time that is not finite [time.units]
+
+
+def integrate(built: Built) -> Ran:
+    """Step the system and keep the initial state and every saved one."""
+    time = built.asked.time
+    forcing = None
+    if built.forcing is not None:
+        forcing = {k: jax.numpy.asarray(v) for k, v in built.forcing.items()}
+    _, saved = forecast(built.cell, built.carry, time.steps, forcing, every=time.every)
+    states = {
+        name: np.concatenate([np.asarray(built.state[name])[None], np.asarray(values)])
+        for name, values in saved.items()
+    }
+    whole = np.all(
+        [np.isfinite(v.reshape(len(v), -1)).all(axis=1) for v in states.values()], 0
+    )
+    if whole.all():
+        return Ran(built.times, states, None)
+    first = int(np.argmin(whole))
+    kept = {name: values[:first] for name, values in states.items()}
+    return Ran(built.times[:first], kept, float(built.times[first]))
+
+
+def integrals(built: Built, ran: Ran) -> dict[str, Float[np.ndarray, " time"]]:
+    """Each field times the size of a cell, summed over the grid."""
+    cell = float(np.prod([axis.spacing for axis in built.grid.axes]))
+    return {
+        name: values.reshape(len(values), -1).sum(axis=1) * cell
+        for name, values in ran.states.items()
+    }
+
+
+def dataset_of(built: Built, ran: Ran) -> xr.Dataset:
+    """The states with their coordinates, units, and the equations they obey."""
+    asked = built.asked
+    variables, coordinates = {}, {"time": _time(built, ran)}
+    for name, values in ran.states.items():
+        dims = []
+        for axis, offset in zip(built.grid.axes, built.offsets[name], strict=True):
+            dim = f"{axis.name}{FACES if offset else ''}"
+            attributes = {"units": asked.axes[axis.name].units, "long_name": axis.name}
+            letter = axis.name.upper()
+            if letter in ("X", "Y", "Z"):
+                attributes["axis"] = letter
+            coordinates[dim] = xr.Variable(dim, axis.positions(offset), attributes)
+            dims.append(dim)
+        attributes = {"units": asked.fields[name].units, "long_name": name}
+        variables[name] = xr.Variable(("time", *dims), values, attributes)
+    told = {
+        "Conventions": "CF-1.11",
+        "title": asked.system.about or asked.system.name,
+        "source": f"tendency {__version__}, generated from equations",
+        "equations": "\n".join(built.system.written),
+        "method": f"{method_said(built)}, {asked.time.scheme}, dt = {asked.time.dt!r}",
+    }
+    parameters = {f"parameter_{name}": p.value for name, p in asked.parameters.items()}
+    return xr.Dataset(variables, coordinates, told | parameters)
+
+
+def _time(built: Built, ran: Ran) -> xr.Variable:
+    time = built.asked.time
+    units = time.units if time.since is None else f"{time.units} since {time.since}"
+    attributes = {"units": units, "long_name": "time", "axis": "T"}
+    if time.since is not None:
+        attributes |= {"standard_name": "time", "calendar": "standard"}
+    return xr.Variable("time", ran.times, attributes)
+
+
+def method_said(built: Built) -> str:
+    """How derivatives in space are taken, in words."""
+    method = built.asked.method
+    if not built.grid.axes:
+        return "no space"
+    if method.spectral:
+        return "Fourier series"
+    kind = "upwind" if method.upwind else "central"
+    return f"{kind} differences of order {method.differences}"
+
+
+def require_finite(ran: Ran, where: str, advice: str | None) -> None:
+    """That the run went to its end.
+
+    Raises:
+        InputError: a field stopped being finite.
+    """
+    if ran.stopped is not None:
+        raise InputError(
+            f"the fields stop being finite by t = {ran.stopped:g}, what came before is "
+            f"in {where}: {advice or 'take a shorter time.dt, or upwind differences'}"
+        )

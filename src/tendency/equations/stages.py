@@ -1,0 +1,134 @@
+"""Floor 5: what the command line does with a system of equations."""
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tendency.equations.build import Built, build
+from tendency.equations.check import check as told
+from tendency.equations.config import dump_equations, load_equations
+from tendency.equations.integration import dataset_of, integrate, require_finite
+from tendency.equations.settings import Equations
+from tendency.equations.stability import stability
+from tendency.errors import InputError
+from tendency.files import prepare_folder, write_atomically, writing
+
+CONFIG = "config.toml"
+REPORT = "report.html"
+_SUFFIX = {"netcdf": "nc", "zarr": "zarr"}
+Say = Callable[[str], None]
+
+
+def run(
+    config: str,
+    overrides: Sequence[str] = (),
+    *,
+    small: bool = False,
+    overwrite: bool = False,
+    say: Say,
+) -> None:
+    """Integrate the equations and write the states and the page.
+
+    Raises:
+        InputError: the file will not do, the folder holds something else, or a field
+            stops being finite; what came before that is written.
+    """
+    from tendency.data.write import write_dataset
+    from tendency.equations.page import make_page
+    from tendency.report.page import write_page
+
+    asked = load_equations(config, overrides)
+    if small:
+        asked = _quick(asked)
+    built = build(asked)
+    found = stability(built)
+    out = Path(str(asked.out))
+    ours = (out / CONFIG).is_file()
+    prepare_folder(out, overwrite=overwrite or ours)
+    write_atomically(out / CONFIG, dump_equations(asked).encode())
+    for line in found.said():
+        say(f"at the start: {line}")
+    warning = found.warning(built)
+    if warning:
+        say(f"warning: {warning}")
+    began = time.perf_counter()
+    ran = integrate(built)
+    seconds = time.perf_counter() - began
+    format = asked.output.format
+    path = out / f"{asked.system.name}.{_SUFFIX[format]}"
+    write_dataset(dataset_of(built, ran), path, format)
+    say(f"{len(ran.times)} times of {', '.join(ran.states)} are in {path}")
+    report = out / REPORT
+    config = shlex.quote(str(out / CONFIG))
+    page = make_page(built, ran, found, seconds=seconds, config=config)
+    with writing(report):
+        write_page(page, report)
+    say(f"the report is {report}")
+    require_finite(ran, str(out), warning)
+
+
+def check(config: str, overrides: Sequence[str] = ()) -> None:
+    """Print what a run will do.
+
+    Raises:
+        InputError: whatever would stop it later.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    built = build(load_equations(config, overrides))
+    console = Console(markup=False)  # [m] is a unit
+    for heading, rows in told(built, stability(built)).items():
+        table = Table(title=heading, title_justify="left", show_header=False, box=None)
+        table.add_column(min_width=14)
+        table.add_column(overflow="fold")
+        for what, how in rows:
+            table.add_row(what, how)
+        console.print(table)
+
+
+def generate(
+    config: str,
+    output: Path,
+    overrides: Sequence[str] = (),
+    *,
+    target: str = "jax",
+    overwrite: bool = False,
+    say: Say,
+) -> None:
+    """Write the equations as a Python module that needs nothing of tendency.
+
+    Raises:
+        InputError: the file will not do, the module is there already, or the target
+            or the scheme cannot be written.
+    """
+    if output.exists() and not overwrite:
+        raise InputError(
+            f"{output} is there already and is not overwritten: remove it, name "
+            "another with --output, or allow --overwrite"
+        )
+    asked = load_equations(config, overrides)
+    built = build(asked)
+    warning = stability(built).warning(built)
+    if warning:
+        say(f"warning: {warning}")
+    text = _source(built, target)
+    write_atomically(output, text.encode())
+    say(f"{output} is written: it needs {target} and nothing of tendency")
+
+
+def _source(built: Built, target: str) -> str:
+    return built.generated.source(
+        target,  # pyright: ignore[reportArgumentType] (it checks)
+        dt=built.asked.time.dt,
+        scheme=built.cell.scheme,
+    )
+
+
+def _quick(asked: Equations) -> Equations:
+    """A tenth of the saved times, for a first look."""
+    times = asked.time
+    saves = max(1, times.steps // times.every // 10)
+    fewer = times.model_copy(update={"steps": saves * times.every})
+    return asked.model_copy(update={"time": fewer})
