@@ -72,7 +72,7 @@ class _Stencils(Lowering):
         self.boundaries: Mapping[tuple[str, str], Ends] = boundaries
         self.offsets = {n: tuple(offsets.get(n, self.cells)) for n in system.fields}
         self.reach: dict[str, tuple[tuple[int, int], ...]] = reach
-        self.needed = {k: v for k, v in reach.items()}
+        self.needed: dict[str, tuple[tuple[int, int], ...]] = dict(reach)
         self.padded: dict[str, str] = {}
         self.steps = [self.new(f"D{axis.name.upper()}") for axis in grid.axes]
 
@@ -96,8 +96,8 @@ class _Stencils(Lowering):
             if order > 2:
                 raise InputError(
                     f"the equation of {name} holds a derivative of order {order} along "
-                    f"{axis.name}, which is bounded: one condition at each end does not "
-                    "determine its solution, make the axis periodic"
+                    f"{axis.name}, which is bounded: one condition at each end does "
+                    "not determine its solution, make the axis periodic"
                 )
 
     # What an expression is worth at a place
@@ -133,7 +133,7 @@ class _Stencils(Lowering):
         return self._window(*self._array(node, place), place, {})
 
     def _own(self, field: Expr, place: Place) -> Place:
-        """Without the axes that the field does not depend on, where it has one point."""
+        """Without the axes along which the field has one point only."""
         for symbol, i in self.axis.items():
             if symbol not in field.args:
                 place = place.moved(i, self._offset(field)[i], (0, 0))
@@ -374,8 +374,11 @@ class _Stencils(Lowering):
             equals = self.value(expression, Place(self._offset(field), padded))
             return ("+", total, ("*", float(share) * scale, equals))
 
-        low = [strip(k, False) for k in reversed(range(before))]
-        high = [strip(k, True) for k in range(after)]
+        def ghosts(count: int, upper: bool) -> list[str]:
+            wish = f"{name}_{'above' if upper else 'below'}_{axis.name}"
+            return [self.assign(wish, strip(k, upper)) for k in range(count)]
+
+        low, high = reversed(ghosts(before, False)), ghosts(after, True)
         return ("join", i - self.dim, (*low, value, *high))
 
     def _count(self, field: Expr, i: int) -> int:
@@ -393,9 +396,9 @@ class _Stencils(Lowering):
         axis = self.grid.axes[i]
         if count > axis.size(self._offset(field)[i]):
             raise InputError(
-                f"axis {axis.name} has {axis.points} points, too few for the boundaries "
-                f"of {field.func}, which need {count} values beside them: take more "
-                "points or a lower order"
+                f"axis {axis.name} has {axis.points} points, too few for the "
+                f"boundaries of {field.func}, which need {count} values beside "
+                "them: take more points or a lower order"
             )
 
 

@@ -6,11 +6,22 @@ in the names of functions alone. Names and layout depend on the program only: th
 equations give the same text.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from tendency.errors import InputError
+from tendency.symbolic.languages import (
+    HELPERS,
+    KERAS,
+    LANGUAGES,
+    NUMPY,
+    RESERVED,
+    TORCH,
+    Language,
+)
 from tendency.symbolic.program import Assignments, Expression, reads
 
 Target = Literal["jax", "torch", "keras"]
@@ -30,6 +41,7 @@ class Description(NamedTuple):
     forcings: tuple[str, ...]
     assignments: Assignments
     outputs: tuple[tuple[str, str], ...]
+    names: Mapping[str, str] = MappingProxyType({})  # in the source, where they differ
 
 
 class Steps(NamedTuple):
@@ -43,7 +55,8 @@ class Steps(NamedTuple):
 
 def emit(what: Description, target: Target, steps: Steps | None) -> str:
     """One module: the tendency and, with `steps`, `step` and `forecast`."""
-    language = _LANGUAGES[target]
+    language = LANGUAGES[target]
+    what = _with_safe_names(what)
     for kind in ("rfft", "irfft"):
         if _uses(what.assignments, kind) and kind not in language.helpers:
             raise InputError(
@@ -54,7 +67,7 @@ def emit(what: Description, target: Target, steps: Steps | None) -> str:
     arguments += ["constants"] * bool(what.constants)
     arguments += ["forcing"] * bool(what.forcings)
     arguments.sort(key=lambda a: "=" in a)
-    used = [k for k in _HELPERS if _uses(what.assignments, k)]
+    used = [k for k in HELPERS if _uses(what.assignments, k)]
     parts = [
         _docstring(what, target, steps),
         _imports(language, used, steps),
@@ -68,242 +81,38 @@ def emit(what: Description, target: Target, steps: Steps | None) -> str:
     return head + "\n\n" + "\n\n\n".join(rest) + "\n"
 
 
+def _with_safe_names(what: Description) -> Description:
+    """Names of the equations that Python or the module needs get an underscore."""
+    mine = [*dict(what.fields), *dict(what.parameters), *what.constants, *what.forcings]
+    taken = {*mine, *dict(what.assignments), *RESERVED}
+    names = {}
+    for name in mine:
+        if name in RESERVED:
+            safe = f"{name}_"
+            while safe in taken:
+                safe += "_"
+            taken.add(safe)
+            names[name] = safe
+    assignments = tuple((n, _renamed(e, names)) for n, e in what.assignments)
+    return what._replace(assignments=assignments, names=names)
+
+
+def _renamed(node: Expression, names: Mapping[str, str]) -> Expression:
+    if isinstance(node, str):
+        return names.get(node, node)
+    if not isinstance(node, tuple) or not node or not isinstance(node[0], str):
+        return node
+    kind, *rest = node
+    if kind == "join":
+        return kind, rest[0], tuple(_renamed(part, names) for part in rest[1])
+    kept = 1 if kind == "call" else 0
+    return (kind, *rest[:kept], *(_renamed(part, names) for part in rest[kept:]))
+
+
 def _uses(node: Expression | Assignments, kind: str) -> bool:
     if not isinstance(node, tuple):
         return False
     return (bool(node) and node[0] == kind) or any(_uses(part, kind) for part in node)
-
-
-class _Language(NamedTuple):
-    imports: str
-    prefix: str  # of mathematical functions
-    array: str  # of a number, {value} and {dtype}
-    hold: str
-    helpers: Mapping[str, str]
-    forecast: str
-    annotation: str
-
-
-_HELPERS = (
-    "hold",
-    "wrap",
-    "join",
-    "coordinate",
-    "rfft",
-    "irfft",
-    "wavenumber",
-    "dealias",
-    "reciprocal",
-    "fill",
-)
-_NUMPY = ("coordinate", "wavenumber", "dealias")  # helpers that count with it
-
-_JAX = _Language(
-    "import jax\nimport jax.numpy as jnp",
-    "jnp",
-    "jnp.asarray({value}, dtype)",
-    "hold",
-    {
-        "hold": '''
-def hold(a: jax.Array) -> jax.Array:
-    """Computed once: else it would be computed again at each point of a stencil."""
-    return jax.lax.optimization_barrier(a)
-''',
-        "wrap": '''
-def wrap(a: jax.Array, axis: int, before: int, after: int) -> jax.Array:
-    """Periodic copies before and after, along an axis."""
-    size = a.shape[axis]
-    head = jax.lax.slice_in_dim(a, size - before, size, axis=axis)
-    tail = jax.lax.slice_in_dim(a, 0, after, axis=axis)
-    return jnp.concatenate([head, a, tail], axis=axis)
-''',
-        "join": '''
-def join(parts: list[jax.Array], axis: int) -> jax.Array:
-    """One after the other along an axis."""
-    return jnp.concatenate(parts, axis=axis)
-''',
-        "coordinate": '''
-def coordinate(
-    axis: int, lower: float, step: float, first: float, count: int, dtype: jnp.dtype
-) -> jax.Array:
-    """Positions along an axis."""
-    positions = lower + (first + np.arange(count)) * step
-    return jnp.asarray(positions.reshape((-1,) + (1,) * (-1 - axis)), dtype)
-''',
-        "rfft": '''
-def rfft(a: jax.Array, dim: int) -> jax.Array:
-    """The Fourier transform over the last axes."""
-    return jnp.fft.rfftn(a, axes=tuple(range(-dim, 0)))
-''',
-        "irfft": '''
-def irfft(a: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Back to the grid."""
-    return jnp.fft.irfftn(a, s=shape, axes=tuple(range(-len(shape), 0)))
-''',
-        "wavenumber": '''
-def wavenumber(
-    axis: int, points: int, length: float, halved: bool, odd: bool, dtype: jnp.dtype
-) -> jax.Array:
-    """2 pi k / length along an axis; for odd powers 0 where there is no sine."""
-    k = np.arange(points // 2 + 1) if halved else np.fft.fftfreq(points, 1 / points)
-    k = np.where(2 * np.abs(k) == points, 0, k) if odd else k
-    k = (2 * np.pi / length * k).reshape((-1,) + (1,) * (-1 - axis))
-    return jnp.asarray(k, dtype)
-''',
-        "dealias": '''
-def dealias(shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
-    """1 for wavenumbers below a third of the number of points, 0 for the others."""
-    kept = np.ones([1] * len(shape))
-    for i, points in enumerate(shape):
-        k = np.abs(np.fft.fftfreq(points, 1 / points))
-        k = k[: points // 2 + 1] if i == len(shape) - 1 else k
-        along = np.where(3 * k < points, 1.0, 0.0)
-        kept = kept * along.reshape((-1,) + (1,) * (len(shape) - 1 - i))
-    return jnp.asarray(kept, dtype)
-''',
-        "reciprocal": '''
-def reciprocal(a: jax.Array) -> jax.Array:
-    """1 / a, and 0 where a is 0."""
-    nothing = a == 0
-    return jnp.where(nothing, 0.0, 1 / jnp.where(nothing, 1.0, a))
-''',
-        "fill": '''
-def fill(a: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """The same all over a field."""
-    return jnp.broadcast_to(a, shape)
-''',
-    },
-    '''
-def forecast(state: State, steps: int, **given) -> State:
-    """The state after so many steps, as one compiled loop."""
-
-    def one(now: State, _: None) -> tuple[State, None]:
-        return step(now, **given), None
-
-    return jax.lax.scan(one, state, None, length=steps)[0]
-''',
-    "jax.Array",
-)
-
-_TORCH = _Language(
-    "import torch",
-    "torch",
-    "torch.as_tensor({value}, dtype=dtype, device=device)",
-    "",
-    {
-        "hold": "",
-        "wrap": '''
-def wrap(a: torch.Tensor, axis: int, before: int, after: int) -> torch.Tensor:
-    """Periodic copies before and after, along an axis."""
-    size = a.shape[axis]
-    head, tail = a.narrow(axis, size - before, before), a.narrow(axis, 0, after)
-    return torch.cat([head, a, tail], dim=axis)
-''',
-        "join": '''
-def join(parts: list[torch.Tensor], axis: int) -> torch.Tensor:
-    """One after the other along an axis."""
-    return torch.cat(parts, dim=axis)
-''',
-        "coordinate": '''
-def coordinate(
-    axis: int, lower: float, step: float, first: float, count: int, dtype: torch.dtype
-) -> torch.Tensor:
-    """Positions along an axis."""
-    positions = lower + (first + np.arange(count)) * step
-    return torch.as_tensor(positions.reshape((-1,) + (1,) * (-1 - axis)), dtype=dtype)
-''',
-        "rfft": '''
-def rfft(a: torch.Tensor, dim: int) -> torch.Tensor:
-    """The Fourier transform over the last axes."""
-    return torch.fft.rfftn(a, dim=tuple(range(-dim, 0)))
-''',
-        "irfft": '''
-def irfft(a: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """Back to the grid."""
-    return torch.fft.irfftn(a, s=shape, dim=tuple(range(-len(shape), 0)))
-''',
-        "wavenumber": '''
-def wavenumber(
-    axis: int, points: int, length: float, halved: bool, odd: bool, dtype: torch.dtype
-) -> torch.Tensor:
-    """2 pi k / length along an axis; for odd powers 0 where there is no sine."""
-    k = np.arange(points // 2 + 1) if halved else np.fft.fftfreq(points, 1 / points)
-    k = np.where(2 * np.abs(k) == points, 0, k) if odd else k
-    k = (2 * np.pi / length * k).reshape((-1,) + (1,) * (-1 - axis))
-    return torch.as_tensor(k, dtype=dtype)
-''',
-        "dealias": '''
-def dealias(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """1 for wavenumbers below a third of the number of points, 0 for the others."""
-    kept = np.ones([1] * len(shape))
-    for i, points in enumerate(shape):
-        k = np.abs(np.fft.fftfreq(points, 1 / points))
-        k = k[: points // 2 + 1] if i == len(shape) - 1 else k
-        along = np.where(3 * k < points, 1.0, 0.0)
-        kept = kept * along.reshape((-1,) + (1,) * (len(shape) - 1 - i))
-    return torch.as_tensor(kept, dtype=dtype)
-''',
-        "reciprocal": '''
-def reciprocal(a: torch.Tensor) -> torch.Tensor:
-    """1 / a, and 0 where a is 0."""
-    nothing = a == 0
-    return torch.where(nothing, 0.0, 1 / torch.where(nothing, 1.0, a))
-''',
-        "fill": '''
-def fill(a: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """The same all over a field."""
-    return torch.as_tensor(a).expand(shape)
-''',
-    },
-    '''
-def forecast(state: State, steps: int, **given) -> State:
-    """The state after so many steps."""
-    for _ in range(steps):
-        state = step(state, **given)
-    return state
-''',
-    "torch.Tensor",
-)
-
-_KERAS = _Language(
-    "import keras",
-    "keras.ops",
-    "keras.ops.convert_to_tensor({value}, dtype)",
-    "",
-    {
-        "hold": "",
-        "wrap": '''
-def wrap(a: Tensor, axis: int, before: int, after: int) -> Tensor:
-    """Periodic copies before and after, along an axis."""
-    size = a.shape[axis]
-    head = keras.ops.take(a, range(size - before, size), axis=axis)
-    tail = keras.ops.take(a, range(after), axis=axis)
-    return keras.ops.concatenate([head, a, tail], axis=axis)
-''',
-        "join": '''
-def join(parts: list[Tensor], axis: int) -> Tensor:
-    """One after the other along an axis."""
-    return keras.ops.concatenate(parts, axis=axis)
-''',
-        "coordinate": '''
-def coordinate(
-    axis: int, lower: float, step: float, first: float, count: int, dtype: str
-) -> Tensor:
-    """Positions along an axis."""
-    positions = lower + (first + np.arange(count)) * step
-    positions = positions.reshape((-1,) + (1,) * (-1 - axis))
-    return keras.ops.convert_to_tensor(positions, dtype)
-''',
-        "fill": '''
-def fill(a: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The same all over a field."""
-    return keras.ops.broadcast_to(a, shape)
-''',
-    },
-    _TORCH.forecast,
-    "Tensor",
-)
-_LANGUAGES: Mapping[str, _Language] = {"jax": _JAX, "torch": _TORCH, "keras": _KERAS}
 
 
 def _docstring(what: Description, target: Target, steps: Steps | None) -> str:
@@ -316,16 +125,28 @@ def _docstring(what: Description, target: Target, steps: Steps | None) -> str:
         f"    {name}: {' x '.join(map(str, shape)) or 'a number'}"
         for name, shape in what.fields
     ]
-    return "\n".join([*(line.rstrip() for line in lines), '"""'])
+    wrapped = [_wrapped(line) for line in lines]
+    return "\n".join([*wrapped, '"""'])
 
 
-def _imports(language: _Language, used: Sequence[str], steps: Steps | None) -> str:
-    kinds = ["Any"] * (language is _KERAS)
+def _wrapped(line: str) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line,
+        _WIDTH,
+        subsequent_indent=f"{indent}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _imports(language: Language, used: Sequence[str], steps: Steps | None) -> str:
+    kinds = ["Any"] * (language is KERAS)
     standard = "from collections.abc import Mapping\n"
     standard += f"from typing import {', '.join(kinds)}\n" if kinds else ""
     third = language.imports
-    if any(k in used for k in _NUMPY):
-        third += "\nimport numpy as np"
+    if any(k in used for k in NUMPY):
+        third = "\n".join(sorted([*third.splitlines(), "import numpy as np"]))
     alias = "Tensor = Any  # of the backend of Keras\n" if kinds else ""
     return f"{standard}\n{third}\n\n{alias}State = dict[str, {language.annotation}]"
 
@@ -366,7 +187,7 @@ def _exact(value: float) -> str:
     return f"{near.numerator} / {near.denominator}"
 
 
-def _signature(name: str, arguments: Sequence[str], language: _Language) -> str:
+def _signature(name: str, arguments: Sequence[str], language: Language) -> str:
     kinds = {
         "state": "State",
         "parameters=PARAMETERS": "Mapping[str, float] = PARAMETERS",
@@ -383,25 +204,26 @@ def _signature(name: str, arguments: Sequence[str], language: _Language) -> str:
     return f"def {name}(\n" + "".join(f"    {t},\n" for t in typed) + ") -> State:"
 
 
-def _tendency(what: Description, language: _Language, arguments: Sequence[str]) -> str:
+def _tendency(what: Description, language: Language, arguments: Sequence[str]) -> str:
     lines = [_signature("tendency", arguments, language)]
     lines += ['    """The rate of change of every field."""']
-    lines += [f'    {name} = state["{name}"]' for name, _ in what.fields]
-    first = what.fields[0][0]
+    own = what.names
+    lines += [f'    {own.get(n, n)} = state["{n}"]' for n, _ in what.fields]
+    first = own.get(what.fields[0][0], what.fields[0][0])
     number = language.array.format
     given = [
-        (name, f'{group}["{name}"]')
+        (own.get(name, name), f'{group}["{name}"]')
         for group, names in (
             ("parameters", [n for n, _ in what.parameters]),
             ("constants", what.constants),
             ("forcing", what.forcings),
         )
         for name in names
-        if reads(what.assignments, name)
+        if reads(what.assignments, own.get(name, name))
     ]
-    if given or any(_uses(what.assignments, k) for k in _NUMPY):
+    if given or any(_uses(what.assignments, k) for k in NUMPY):
         lines += [f"    dtype = {first}.dtype"]
-    if given and language is _TORCH:
+    if given and language is TORCH:
         lines += [f"    device = {first}.device"]
     lines += [f"    {name} = {number(value=value)}" for name, value in given]
     for name, value in what.assignments:
@@ -442,7 +264,7 @@ def step(
 '''
 
 
-def _assignment(name: str, value: Expression, language: _Language) -> list[str]:
+def _assignment(name: str, value: Expression, language: Language) -> list[str]:
     line = f"    {name} = {_text(value, language)}"
     if len(line) <= _WIDTH:
         return [line]
@@ -450,14 +272,19 @@ def _assignment(name: str, value: Expression, language: _Language) -> list[str]:
         factor = f"    {name} = {_inside(value[1], 3, language)} * ("
         if len(factor) <= _WIDTH:  # a factor, and a sum in parentheses
             return [factor, *_broken(value[2], language, 8), "    )"]
+    if isinstance(value, tuple) and value[0] == "hold" and language.hold:
+        head, *rest = _broken(value, language, 4)
+        return [f"    {name} = {head.strip()}", *rest]
     return [f"    {name} = (", *_broken(value, language, 8), "    )"]
 
 
-def _broken(value: Expression, language: _Language, indent: int) -> list[str]:
+def _broken(value: Expression, language: Language, indent: int) -> list[str]:
     """An expression over several lines, a term of a sum on each."""
     kind = value[0] if isinstance(value, tuple) else None
     space = " " * indent
     line = space + _text(value, language)
+    if len(line) > _WIDTH and kind in ("hold", "wrap", "join", "call", "neg"):
+        return _broken_call(value, language, space)
     if len(line) <= _WIDTH or kind not in ("+", "-", "*", "/"):
         return [line]
     terms, level = [], _STRENGTH[kind]
@@ -482,13 +309,31 @@ def _broken(value: Expression, language: _Language, indent: int) -> list[str]:
     return lines
 
 
+def _broken_call(value: Expression, language: Language, space: str) -> list[str]:
+    kind, *rest = value
+    inner = len(space) + 4
+    if kind == "hold" and not language.hold:
+        return _broken(rest[0], language, len(space))
+    if kind == "neg":
+        return [f"{space}-(", *_broken(rest[0], language, inner), f"{space})"]
+    if kind == "join":
+        parts = [_broken(part, language, inner + 4) for part in rest[1]]
+        listed = [line for part in parts for line in [*part[:-1], f"{part[-1]},"]]
+        head, tail = f"{space}    [", [f"{space}    ],", f"{space}    axis={rest[0]},"]
+        return [f"{space}join(", head, *listed, *tail, f"{space})"]
+    name = f"{language.prefix}.{rest.pop(0)}" if kind == "call" else kind
+    parts = [_broken(part, language, inner) for part in rest]
+    listed = [line for part in parts for line in [*part[:-1], f"{part[-1]},"]]
+    return [f"{space}{name}(", *listed, f"{space})"]
+
+
 def _strength(node: Expression) -> int:
     if isinstance(node, tuple):
         return _STRENGTH.get(node[0], 9)
     return 3 if isinstance(node, int | float) and node < 0 else 9
 
 
-def _text(node: Expression, language: _Language) -> str:
+def _text(node: Expression, language: Language) -> str:
     if isinstance(node, str):
         return node
     if not isinstance(node, tuple):
@@ -517,8 +362,9 @@ def _text(node: Expression, language: _Language) -> str:
         return f"wavenumber({', '.join(map(repr, arguments))}, dtype)"
     if kind == "dealias":
         return f"dealias({arguments[0]!r}, dtype)"
-    if kind == "imaginary":
-        return "1j"
+    if kind in ("times", "turned"):
+        inside = ", ".join(_text(a, language) for a in arguments)
+        return f"{kind}({inside})"
     if kind == "fill":
         return f"fill({_text(arguments[0], language)}, {arguments[1]!r})"
     if kind == "call":
@@ -533,15 +379,23 @@ def _text(node: Expression, language: _Language) -> str:
     return f"{left} {kind} {right}" if kind != "**" else f"{left}**{right}"
 
 
-def _inside(node: Expression, least: int, language: _Language) -> str:
+def _inside(node: Expression, least: int, language: Language) -> str:
     text = _text(node, language)
     return text if _strength(node) >= least else f"({text})"
 
 
-def _argument(node: Expression, language: _Language) -> str:
+def _argument(node: Expression, language: Language) -> str:
     text = _text(node, language)
-    is_number = isinstance(node, int | float)
-    return f"torch.tensor({text})" if is_number and language is _TORCH else text
+    if language is TORCH and _is_plain(node):  # its functions take tensors only
+        return f"torch.tensor({text}, dtype=torch.float64)"
+    return text
+
+
+def _is_plain(node: Expression) -> bool:
+    """Whether it is made of numbers alone."""
+    if isinstance(node, tuple):
+        return node[0] in _STRENGTH and all(map(_is_plain, node[1:]))
+    return not isinstance(node, str)
 
 
 def _bounds(bounds: Sequence[tuple[int, int | None]]) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from tendency.cell import Constant
 from tendency.errors import InputError
@@ -94,7 +94,7 @@ class Generated(eqx.Module):
 
     def source(
         self,
-        target: Target = "jax",
+        target: str = "jax",
         *,
         dt: float | None = None,
         scheme: AbstractScheme = rk4,
@@ -134,7 +134,7 @@ class Generated(eqx.Module):
             self.assignments,
             self.outputs,
         )
-        return emit(description, target, steps)
+        return emit(description, cast(Target, target), steps)
 
 
 def generate(
@@ -144,7 +144,7 @@ def generate(
     *,
     boundaries: Boundaries | None = None,
     staggered: Mapping[str, Sequence[str]] | None = None,
-    constants: Mapping[str, Float[Array, "..."]] | None = None,
+    constants: Mapping[str, ArrayLike] | None = None,
 ) -> Generated:
     """Discretise a system on a grid.
 

@@ -165,8 +165,11 @@ class Lowering(abc.ABC):
         )
         count = axis.size(offset) + before + after
         first = axis.first(offset) - before
-        shape = tuple(count if j == i else 1 for j in range(self.dim))
-        return ("coordinate", shape, axis.lower, axis.spacing, first)
+        return ("coordinate", self.along(i, count), axis.lower, axis.spacing, first)
+
+    def along(self, i: int, count: int) -> tuple[int, ...]:
+        """The shape of an array that varies along one axis only."""
+        return tuple(count if j == i else 1 for j in range(self.dim))
 
     def meaning(self, node: Expr) -> str:
         by = "".join(str(v) for v in node.variables)

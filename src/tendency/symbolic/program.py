@@ -10,10 +10,11 @@ tuple of an operation and its arguments:
     ("join", axis, parts)               arrays one after the other
     ("hold", a)                         computed once, kept in memory, then read
     ("rfft", a, dim) ("irfft", a, shape)  over the last axes
-    ("wavenumber", axis, points, length, halved, odd)  2 pi k / length, axis < 0
+    ("wavenumber", shape, points, length, halved, odd)  2 pi k / length
     ("dealias", shape)                 1 below two thirds of the wavenumbers, else 0
     ("reciprocal", a)                  1 / a, and 0 where a is 0
-    ("imaginary",)                     i
+    ("times", a, b)                    a real, b complex
+    ("turned", a)                      i a
     ("fill", a, shape)                  the same all over a field
     ("coordinate", shape, lower, step, first)  lower + (first + i) step along one axis
 
@@ -22,7 +23,6 @@ nor the emitted source does anything that stands in none of them: both follow th
 order of operations, so that their results agree to the last bit.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -106,8 +106,10 @@ def evaluate(node: Expression, names: Mapping[str, Any], dtype: Any) -> Any:
         return wavenumber(*node[1:], dtype=dtype)
     if kind == "dealias":
         return dealias(node[1], dtype)
-    if kind == "imaginary":
-        return 1j
+    if kind == "times":
+        return times(*(evaluate(a, names, dtype) for a in node[1:]))
+    if kind == "turned":
+        return turned(evaluate(node[1], names, dtype))
     if kind == "fill":
         return jnp.broadcast_to(
             jnp.asarray(evaluate(node[1], names, dtype), dtype), node[2]
@@ -160,6 +162,16 @@ def hold(a: Array) -> Array:
     return jax.lax.optimization_barrier(a)
 
 
+def times(a: Array | float, b: Array) -> Array:
+    """A real array times a complex one."""
+    return jax.lax.complex(a * b.real, a * b.imag)
+
+
+def turned(a: Array) -> Array:
+    """I a."""
+    return jax.lax.complex(-a.imag, a.real)
+
+
 def reciprocal(a: Array) -> Array:
     """1 / a, and 0 where a is 0."""
     nothing = a == 0
@@ -167,13 +179,18 @@ def reciprocal(a: Array) -> Array:
 
 
 def wavenumber(
-    axis: int, points: int, length: float, halved: bool, odd: bool, *, dtype: Any
+    shape: tuple[int, ...],
+    points: int,
+    length: float,
+    halved: bool,
+    odd: bool,
+    *,
+    dtype: Any,
 ) -> Array:
     """2 pi k / length along an axis; for odd powers 0 where there is no sine."""
     k = np.arange(points // 2 + 1) if halved else np.fft.fftfreq(points, 1 / points)
     k = np.where(2 * np.abs(k) == points, 0, k) if odd else k
-    k = (2 * np.pi / length * k).reshape((-1,) + (1,) * (-1 - axis))
-    return jnp.asarray(k, dtype)
+    return jnp.asarray((2 * np.pi / length * k).reshape(shape), dtype)
 
 
 def dealias(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -190,6 +207,6 @@ def dealias(shape: tuple[int, ...], dtype: Any) -> Array:
 def coordinate(
     shape: tuple[int, ...], lower: float, step: float, first: float, *, dtype: Any
 ) -> Array:
-    """Positions along an axis, all other axes having one point."""
-    positions = lower + (first + np.arange(math.prod(shape))) * step
+    """Positions along an axis, as an array that broadcasts against a field."""
+    positions = lower + (first + np.arange(max(shape))) * step
     return jnp.asarray(positions.reshape(shape), dtype)

@@ -134,9 +134,7 @@ class _Spectral(Lowering):
             if len(slopes) == 1 and constant:  # a flux
                 factor = self._wave(slopes[0].variables)
                 products.setdefault(factor, []).append(
-                    sympy.Mul(*rest, slopes[0].expr, evaluate=False)
-                    if rest
-                    else slopes[0].expr
+                    _product(*rest, slopes[0].expr) if rest else slopes[0].expr
                 )
             else:
                 products.setdefault(sympy.S.One, []).append(term)
@@ -151,9 +149,9 @@ class _Spectral(Lowering):
                 lambda product=product, value=value: self._transform(product, value),
             )
             if self.method.dealias:
-                hat = ("*", self._kept(), hat)
+                hat = ("times", self._kept(), hat)
             parts.append(self._times(factor, hat))
-        nothing = ("*", 0.0, self._field_hat(next(iter(self.system.prognostic))))
+        nothing = ("times", 0.0, self._field_hat(next(iter(self.system.prognostic))))
         return summed(parts) if parts else nothing
 
     def _transform(self, node: Expr, value: Expression) -> Expression:
@@ -176,11 +174,11 @@ class _Spectral(Lowering):
         real, imaginary = _parts(factor)
         terms = []
         if real != 0:
-            terms.append(_signed(real, lambda r: ("*", self._real(r), hat), hat))
+            terms.append(_signed(real, lambda r: ("times", self._real(r), hat), hat))
         if imaginary != 0:
-            turned = ("*", ("imaginary",), hat)
+            turned = ("turned", hat)
             terms.append(
-                _signed(imaginary, lambda r: ("*", self._real(r), turned), turned)
+                _signed(imaginary, lambda r: ("times", self._real(r), turned), turned)
             )
         return summed(terms)
 
@@ -216,7 +214,8 @@ class _Spectral(Lowering):
         last = i == len(self.grid.axes) - 1
         wish = f"k_{axis.name}" if odd else f"k_{axis.name}_even"
         length = axis.upper - axis.lower
-        value = ("wavenumber", i - self.dim, axis.points, length, last, odd)
+        shape = self.along(i, axis.points // 2 + 1 if last else axis.points)
+        value = ("wavenumber", shape, axis.points, length, last, odd)
         self.arrays[wave] = self.assign(wish, value)
 
     def _kept(self) -> str:
@@ -346,10 +345,14 @@ class _Spectral(Lowering):
         def make() -> Expression:
             hat = summed(self._multiplied(symbol))
             if self.method.dealias:
-                hat = ("*", self._kept(), hat)
+                hat = ("times", self._kept(), hat)
             return self._grid_values(hat)
 
         return self.once(node, self.here, wish, make)
+
+
+def _product(*factors: Any) -> Expr:
+    return sympy.Mul(*factors, evaluate=False)
 
 
 def _terms(tendency: Any) -> Any:
