@@ -132,6 +132,6 @@ def test_the_study_writes_scores_models_and_a_page(tmp_path, monkeypatch):
 
 
 def test_an_unknown_study_suggests_the_nearest():
-    assert names() == ["lorenz63"]
+    assert "lorenz63" in names()
     with pytest.raises(InputError, match=r"no study 'lorenz36'.*did you mean lorenz63"):
         find("lorenz36")
