@@ -79,7 +79,7 @@ def _time(built: Built, found: Stability) -> Rows:
         ("steps", f"{time.steps} of {time.dt:g} [{time.units}], to t = {end:g}"),
         ("saved", f"{len(built.times)} times, {size / 1e6:.3g} MB"),
     ]
-    rows += [("at the start", told) for told in found.said()]
+    rows += [("at the start", "; ".join(found.said()))] * bool(found.said())
     warning = found.warning(built)
     if warning is not None:
         rows.append(("too long", warning))

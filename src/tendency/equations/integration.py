@@ -32,7 +32,8 @@ def integrate(built: Built) -> Ran:
     _, saved = forecast(built.cell, built.carry, time.steps, forcing, every=time.every)
     states = {
         name: np.concatenate([np.asarray(built.state[name])[None], np.asarray(values)])
-        for name, values in saved.items()
+        for name in built.system.fields
+        for values in [saved[name]]
     }
     whole = np.all(
         [np.isfinite(v.reshape(len(v), -1)).all(axis=1) for v in states.values()], 0

@@ -1,6 +1,7 @@
 """Floor 5: the page of a run: the equations, what they did, how to do it again."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -13,10 +14,11 @@ from tendency.equations.stability import Stability
 from tendency.report.blocks import Block, Chart, Code, Column, Frames, Section, Table
 from tendency.report.charts import series_chart
 from tendency.report.maps import plane_frames
-from tendency.report.numbers import readable_units
+from tendency.report.numbers import readable_units, with_units
 from tendency.report.page import Page
 from tendency.report.provenance import Provenance
 
+_LEVEL = 1e-12  # a series that changes by less of itself is not drawn
 _RIGHTWARD = ("x", "lon", "longitude")  # coordinates that lie across the page
 
 
@@ -64,16 +66,21 @@ def _pictures(built: Built, ran: Ran) -> Iterator[Block]:
     if not built.grid.axes:
         yield from _charts(built, ran.times, ran.states, "")
         return
-    for name, values in ran.states.items():
-        if len(built.grid.axes) == 1:
+    if len(built.grid.axes) == 1:
+        for name in ran.states:
             yield _space_time(built, ran, name)
-        else:
-            yield _maps(built, ran, name, values)
+        return
+    maps = [_map(built, ran, name, values) for name, values in ran.states.items()]
+    panels = [panel for one in maps for panel in one.panels]
+    if len(panels) > 1:
+        named = zip(panels, ran.states, strict=True)
+        panels = [replace(panel, title=name) for panel, name in named]
+    yield replace(maps[0], panels=tuple(panels), alt=f"Maps of {', '.join(ran.states)}")
 
 
 def _space_time(built: Built, ran: Ran, name: str) -> Frames:
     axis, time = built.grid.axes[0], built.asked.time
-    units = _units(built.asked.axes[axis.name].units)
+    label = with_units(axis.name, built.asked.axes[axis.name].units)
     upward = ran.times if len(ran.times) > 1 else np.array([0.0])
     return plane_frames(
         {name: ran.states[name][None]},
@@ -82,13 +89,14 @@ def _space_time(built: Built, ran: Ran, name: str) -> Frames:
         [f"t = {ran.times[0]:g} to {ran.times[-1]:g}{_units(time.units)}, upwards"],
         quantity=name,
         units=built.asked.fields[name].units,
+        limits=_limits(ran.states[name]),
         caption=f"{name} over {axis.name} and time, which goes upwards.",
         aspect=1.6,
-        edges=(f"{axis.lower:g}", axis.name + units, f"{axis.upper:g}"),
+        edges=(f"{axis.lower:g}", label, f"{axis.upper:g}"),
     )
 
 
-def _maps(built: Built, ran: Ran, name: str, values: Numbers) -> Frames:
+def _map(built: Built, ran: Ran, name: str, values: Numbers) -> Frames:
     axes = built.grid.axes
     where = ""
     if len(axes) == 3:  # in the middle of the last one
@@ -100,7 +108,7 @@ def _maps(built: Built, ran: Ran, name: str, values: Numbers) -> Frames:
     across, up = axes[right], axes[1 - right]
     if right == 0:
         values = values.transpose(0, 2, 1)
-    label = f"{across.name}{_units(built.asked.axes[across.name].units)}"
+    label = with_units(across.name, built.asked.axes[across.name].units)
     return plane_frames(
         {name: values},
         up.positions(built.offsets[name][1 - right]),
@@ -108,11 +116,18 @@ def _maps(built: Built, ran: Ran, name: str, values: Numbers) -> Frames:
         [f"t = {t:g}{_units(built.asked.time.units)}" for t in ran.times],
         quantity=name,
         units=built.asked.fields[name].units,
-        caption=f"{name}{where}; {up.name} goes upwards, {up.lower:g} to {up.upper:g}"
-        f"{_units(built.asked.axes[up.name].units)}.",
+        caption=f"The fields{where}; {up.name} goes upwards, {up.lower:g} to "
+        f"{up.upper:g}{_units(built.asked.axes[up.name].units)}.",
+        limits=_limits(values),
         aspect=(across.upper - across.lower) / (up.upper - up.lower),
         edges=(f"{across.lower:g}", label, f"{across.upper:g}"),
     )
+
+
+def _limits(values: Numbers) -> tuple[float, float]:
+    """Of the colours: a thousandth of the values lie beyond each."""
+    low, high = np.percentile(values, (0.1, 99.9))
+    return float(low), float(high)
 
 
 def _integral_section(built: Built, ran: Ran) -> Section:
@@ -159,6 +174,9 @@ def _charts(
         return
     units = built.asked.time.units
     for name, values in series.items():
+        if np.ptp(values) <= _LEVEL * max(np.abs(values).max(), 1e-300):
+            yield f"The {prefix}{name} stays level, to rounding."
+            continue
         own = "" if prefix else built.asked.fields[name].units
         spec = series_chart(
             times,

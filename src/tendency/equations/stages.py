@@ -47,8 +47,8 @@ def run(
     ours = (out / CONFIG).is_file()
     prepare_folder(out, overwrite=overwrite or ours)
     write_atomically(out / CONFIG, dump_equations(asked).encode())
-    for line in found.said():
-        say(f"at the start: {line}")
+    if found.said():
+        say(f"at the start: {'; '.join(found.said())}")
     warning = found.warning(built)
     if warning:
         say(f"warning: {warning}")
@@ -58,7 +58,7 @@ def run(
     format = asked.output.format
     path = out / f"{asked.system.name}.{_SUFFIX[format]}"
     write_dataset(dataset_of(built, ran), path, format)
-    say(f"{len(ran.times)} times of {', '.join(ran.states)} are in {path}")
+    say(f"{path} holds {', '.join(ran.states)} at {len(ran.times)} times")
     report = out / REPORT
     config = shlex.quote(str(out / CONFIG))
     page = make_page(built, ran, found, seconds=seconds, config=config)
