@@ -35,7 +35,7 @@ class Error(NamedTuple):
 
 
 def solve(method: Differences | Spectral, points: int) -> Float[np.ndarray, " x"]:
-    """u at the end, steps short enough that their error is far below that of space."""
+    """Solution at the end; the steps err far less than the differences in space."""
     h = 1 / points
     steps = int(np.ceil(END / (0.2 * min(h**2 / (2 * KAPPA), 0.8 * h))))
     cell = Integrated(generate(BURGERS, line(points), method), END / steps)

@@ -109,8 +109,8 @@ def _convergence(errors: Mapping[tuple[str, int], Error]) -> Section:
     spec = line_chart(lines, across="points", up="relative error at t = 1", log=True)
     return Section(
         "Against the exact solution",
-        "The transformation of Cole and Hopf makes the equation linear; its integral is "
-        "evaluated to rounding error. The error at t = 1 is the root mean square over "
+        "The transformation of Cole and Hopf makes the equation linear; its integral "
+        "is evaluated to rounding error. The error at t = 1 is the root mean square over "
         "the standard deviation of the solution, the steps (RK4) being so short that "
         "only the discretisation in space counts. The numbers beside order 2 are those "
         "of a hand-written program with the scheme of PDE-NetGen.",
@@ -162,8 +162,8 @@ def _uncertainty(
         "aspect ν = L² / 2 of their correlation instead of members; C closes the "
         "equations (Pannekoucke & Fablet, 2020, doi:10.5194/gmd-13-3373-2020). Members "
         f"have a sampling noise of {100 * np.sqrt(2 / members):.1f} % in variance. "
-        "Without a wind nothing varies along x and the equations have a known solution: "
-        "ν = ν₀ + 2κt, V = V₀ √(ν₀ / ν).",
+        "Without a wind nothing varies along x and the equations have a known "
+        "solution: ν = ν₀ + 2κt, V = V₀ √(ν₀ / ν).",
         (
             Code("\n".join(UNCERTAIN.written), "", "The equations, as entered:"),
             Table(

@@ -46,7 +46,7 @@ def line(points: int) -> Grid:
 
 
 def start(points: int) -> Float[Array, " x"]:
-    """u = (1 + cos 2π(x - 1/4)) / 4."""
+    """The wave u = (1 + cos 2π(x - 1/4)) / 4."""
     x = line(points).axes[0].positions()
     return jnp.asarray((1 + np.cos(2 * np.pi * (x - 0.25))) / 4)
 
