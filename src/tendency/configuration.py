@@ -81,11 +81,21 @@ def validated(
         problems: dict[Keys, list] = {}
         for item in error.errors(include_url=False):
             problems.setdefault(_path_in(content, item["loc"]), []).append(item)
-        path, items = next(iter(problems.items()))
+        path, items = _first(problems)
         more = len(problems) - 1
         rest = f" ({more} more problem{'s' * (more > 1)} after this one)" * (more > 0)
         told = _sentence(path, items, known, special)
         raise InputError(f"{source}: {told}{rest}") from None
+
+
+def _first(problems: Mapping[Keys, list]) -> tuple[Keys, list]:
+    """The first, unless a key is missing beside one that is not read: a slip."""
+    path, items = next(iter(problems.items()))
+    if items[0]["type"] == "missing":
+        for other, found in problems.items():
+            if found[0]["type"] == "extra_forbidden" and other[:-1] == path[:-1]:
+                return other, found
+    return path, items
 
 
 def _sentence(path: Keys, items: list, known: Known, special: Problem) -> str:

@@ -56,7 +56,7 @@ class Built(NamedTuple):
     @property
     def carry(self) -> Carry:
         """Before the first step."""
-        return self.cell.init(dict(self.state))
+        return self.cell.init({k: jnp.asarray(v) for k, v in self.state.items()})
 
     @property
     def times(self) -> Float[np.ndarray, " time"]:

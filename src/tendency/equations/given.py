@@ -120,7 +120,7 @@ def _variable(given: Given, axes: list[str], where: str) -> xr.DataArray:
             "for each axis"
         )
     try:
-        return table.set_index(axes)[name].to_xarray()
+        return table.set_index(axes)[name].sort_index().to_xarray()
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{where}: {path} makes no grid ({reason})") from None

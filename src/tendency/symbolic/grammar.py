@@ -311,6 +311,8 @@ class _Parser:
     def coordinates_of(self, name: str) -> list[sympy.Symbol]:
         """Those that `d_xx` or `d_lonlat` names."""
         known = {str(c): c for c in self.names.coordinates}
+        if not known:
+            self.refuse_next("a derivative cannot stand here")
         ways = spellings(name[2:], list(known))
         if not ways:
             listed = ", ".join(known)
