@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks import startup, tables
 from benchmarks.measure import HERE, PYTHON, measure
 
-RATIOS = ("training", "rollout", "recurrent", "analogs", "sparse")
+RATIOS = ("training", "rollout", "recurrent", "analogs", "sparse", "generated")
 _OURS = ("tendency", "jax", "jaxlib", "equinox", "numpy")
 _PEERS = ("torch", "torchdiffeq", "scikit-learn", "pysindy", "numpy")
 
