@@ -126,7 +126,7 @@ def prepare(model, members=1, points=241):
 
     found = forward(initial, 10)
     agreed = {k: np.ravel(v).tolist() for k, v in found.items()}
-    problem = {"start": {k: np.asarray(v).tolist() for k, v in start.items()}}
+    problem: dict = {"start": {k: np.asarray(v).tolist() for k, v in start.items()}}
     problem["steps"] = steps
     return {"problem": problem, "agreed": agreed, "work": steps}, run
 
