@@ -3,8 +3,8 @@
 Python blocks of a page are run in their order, in one namespace and an empty folder, as
 a reader would: without the strict promotion of the other tests. A block is left out
 only after an HTML comment that says why: `<!-- not run: reason -->`. Command lines are
-read by the program's own parser, a TOML block is checked as a job, and targets of make
-are looked up.
+read by the program's own parser, a TOML block is checked as a job or as equations, and
+targets of make are looked up.
 """
 
 import re
@@ -18,6 +18,8 @@ import pytest
 from conftest import ROOT
 
 from tendency.cli import app
+from tendency.equations.build import build
+from tendency.equations.config import parse_equations
 from tendency.jobs.config import parse_job
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -95,7 +97,11 @@ def test_commands_are_understood(place, command):
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml")], ids=relative)
 def test_configurations_are_valid(page):
     for block in blocks(page, "toml"):
-        parse_job(tomllib.loads(block.text), source=f"{relative(page)}:{block.line}")
+        content, place = tomllib.loads(block.text), f"{relative(page)}:{block.line}"
+        if "system" in content:
+            build(parse_equations(content, source=place))
+        else:
+            parse_job(content, source=place)
 
 
 def test_make_targets_exist():

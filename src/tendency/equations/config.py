@@ -8,16 +8,15 @@ import tomlkit
 
 from tendency.configuration import Keys, Table, read_toml, validated
 from tendency.equations.settings import Equations, Given
+from tendency.errors import InputError
 
 
-def is_equations(path: str | Path, overrides: Sequence[str] = ()) -> bool:
-    """Whether a TOML file holds a system of equations rather than a job on data.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    advice = "`tendency init` writes one from a data file"
-    return "system" in read_toml(path, overrides, otherwise=advice)
+def is_equations(path: str | Path) -> bool:
+    """Whether a file is TOML that holds a system of equations: a `[system]` table."""
+    try:
+        return "system" in read_toml(path)
+    except InputError:
+        return False  # told by who reads it
 
 
 def load_equations(path: str | Path, overrides: Sequence[str] = ()) -> Equations:
