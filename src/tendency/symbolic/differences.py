@@ -9,8 +9,7 @@ Beyond the ends of an axis stand ghosts: periodic copies, or the values that mak
 polynomial through the first points obey the boundary condition.
 """
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -21,8 +20,10 @@ from tendency.errors import InputError
 from tendency.grid import HALF, Grid
 from tendency.symbolic import stencils
 from tendency.symbolic.boundary import Ends
-from tendency.symbolic.lowering import Lowering, Place, defined, folded, summed
+from tendency.symbolic.ghosts import Ghosts
+from tendency.symbolic.lowering import Lowering, Place, defined
 from tendency.symbolic.program import Expression, Program
+from tendency.symbolic.sums import scaled, summed, weighted
 from tendency.symbolic.system import Expr, System
 
 _ORDERS = (2, 4, 6, 8)
@@ -69,11 +70,11 @@ class _Stencils(Lowering):
     def __init__(self, system, grid, method, offsets, boundaries, reach):
         super().__init__(system, grid)
         self.method: Differences = method
-        self.boundaries: Mapping[tuple[str, str], Ends] = boundaries
         self.offsets = {n: tuple(offsets.get(n, self.cells)) for n in system.fields}
         self.reach: dict[str, tuple[tuple[int, int], ...]] = reach
         self.needed: dict[str, tuple[tuple[int, int], ...]] = dict(reach)
         self.padded: dict[str, str] = {}
+        self.ghosts = Ghosts(self, method.order, self.offsets, boundaries)
         self.steps = [self.new(f"D{axis.name.upper()}") for axis in grid.axes]
 
     def program(self) -> Program:
@@ -150,7 +151,7 @@ class _Stencils(Lowering):
             )
             reach = self.reach.get(name, self.needed[name])
             if name not in self.padded:
-                self.padded[name] = self._with_ghosts(node, reach)
+                self.padded[name] = self.ghosts.around(node, reach)
             return self.padded[name], Place(place.offsets, self.needed[name])
         wish = (
             "flux" if not isinstance(node, AppliedUndef) else f"{node.func.__name__}_"
@@ -253,8 +254,8 @@ class _Stencils(Lowering):
         def at(position: Fraction) -> Expression:
             return self._window(name, held, place, {i: shifts[position]})
 
-        total, factor = _weighted(weights, at)
-        return _scaled(total, factor, [self.steps[i]] * times)
+        total, factor = weighted(weights, at)
+        return scaled(total, factor, [self.steps[i]] * times)
 
     def _enough_points(self, i: int, operand: Expr, reach: tuple[int, int]):
         axis = self.grid.axes[i]
@@ -296,111 +297,6 @@ class _Stencils(Lowering):
         )
         return ("+", left, right)
 
-    # Beyond the ends
-
-    def _with_ghosts(self, field: Expr, reach: tuple[tuple[int, int], ...]) -> str:
-        name = field.func.__name__
-        if not any(map(any, reach)):
-            return name
-        value: Expression = name
-        for i, (before, after) in enumerate(reach):
-            if not (before or after) or self.system.coordinates[i] not in field.args:
-                continue
-            if self.grid.axes[i].periodic:
-                value = ("wrap", value, i - self.dim, before, after)
-            else:
-                value = self._joined(field, value, i, before, after, reach)
-        return self.assign(f"{name}_", ("hold", value))
-
-    def _joined(self, field, value, i, before, after, reach) -> Expression:
-        name, axis = field.func.__name__, self.grid.axes[i]
-        if not isinstance(value, str):
-            value = self.assign(f"{name}_", value)
-        here = self._offset(field)[i]
-        first = HALF + here
-
-        def strip(k: int, upper: bool) -> Expression:
-            distance = first + k if here == 0 else Fraction(k)
-
-            def inside(position: Fraction) -> Expression:
-                j = int(position - first)
-                bounds: list[tuple[int, int | None]] = [(0, None)] * self.dim
-                bounds[i] = (-1 - j, -j or None) if upper else (j, j + 1)
-                return ("window", value, tuple(bounds))
-
-            ends = self.boundaries.get((name, axis.name))
-            if ends is None:  # a given field: extrapolated
-                self._enough_beside(field, i, self.method.order)
-                weights = {
-                    p + first: w
-                    for p, w in stencils.outside(
-                        Fraction(k + 1), self.method.order
-                    ).items()
-                }
-                total, factor = _weighted(weights, inside)
-                return _scaled(total, factor, [])
-            condition = ends[1] if upper else ends[0]
-            exact = condition.slope == 0 or condition.value == 0
-            count = self._count(field, i)
-            if exact:
-                a, b = Fraction(condition.slope == 0), Fraction(condition.value == 0)
-                scale = axis.spacing / condition.slope if b else 1 / condition.value
-            else:
-                a, b = (
-                    Fraction(condition.value),
-                    Fraction(condition.slope / axis.spacing),
-                )
-                scale = 1.0
-            try:
-                weights, share = stencils.ghost(distance, first, count, a, b)
-            except ValueError as error:
-                raise InputError(
-                    f"the boundary of {name} along {axis.name} has the value "
-                    f"{condition.value} and the slope {condition.slope}, which "
-                    "determine nothing on this grid: give both the same sign, or "
-                    "another number of points"
-                ) from error
-            total, factor = _weighted(weights, inside) if weights else (None, 1)
-            if total is None:
-                total = ("*", 0, inside(first))
-            else:
-                total = _scaled(total, Fraction(factor), [])
-            if condition.equals.is_zero:
-                return total
-            symbol = self.system.coordinates[i]
-            edge = axis.upper if upper else axis.lower
-            padded = tuple(r if j < i else (0, 0) for j, r in enumerate(reach))
-            expression = condition.equals.xreplace({symbol: sympy.Float(edge, 17)})
-            equals = self.value(expression, Place(self._offset(field), padded))
-            return ("+", total, ("*", float(share) * scale, equals))
-
-        def ghosts(count: int, upper: bool) -> list[str]:
-            wish = f"{name}_{'above' if upper else 'below'}_{axis.name}"
-            return [self.assign(wish, strip(k, upper)) for k in range(count)]
-
-        low, high = reversed(ghosts(before, False)), ghosts(after, True)
-        return ("join", i - self.dim, (*low, value, *high))
-
-    def _count(self, field: Expr, i: int) -> int:
-        """How many values beside a boundary make a ghost.
-
-        As many as the order, since a flux at a wall loses one order that nothing gives
-        back; one suffices for order 2, the mirror image, which also conserves mass.
-        """
-        order = self.method.order
-        count = 1 if order == 2 else order
-        self._enough_beside(field, i, count)
-        return count
-
-    def _enough_beside(self, field: Expr, i: int, count: int):
-        axis = self.grid.axes[i]
-        if count > axis.size(self._offset(field)[i]):
-            raise InputError(
-                f"axis {axis.name} has {axis.points} points, too few for the "
-                f"boundaries of {field.func}, which need {count} values beside "
-                "them: take more points or a lower order"
-            )
-
 
 def _highest(node: Expr, symbol: sympy.Symbol) -> int:
     """Order of the highest derivative, those within derivatives added up."""
@@ -412,42 +308,3 @@ def _highest(node: Expr, symbol: sympy.Symbol) -> int:
 def _first(node: Expr) -> tuple[sympy.Symbol, int]:
     axis = node.variables[0]
     return axis, node.variables.count(axis)
-
-
-def _weighted(
-    weights: stencils.Stencil, at: Callable[[Fraction], Expression]
-) -> tuple[Expression, Fraction]:
-    """The sum with whole weights, pairs of equal weight taken together, and its factor.
-
-    Σ wₖ fₖ = factor (n₁ (f₊₁ - f₋₁) + n₂ (f₊₂ - f₋₂) + ...)
-    """
-    under = math.lcm(*(w.denominator for w in weights.values()))
-    if under > 10**9:  # not from a table of differences: plain numbers
-        return summed([("*", float(w), at(p)) for p, w in weights.items()]), Fraction(1)
-    over = math.gcd(*(int(w * under) for w in weights.values()))
-    whole = {p: int(w * under) // over for p, w in weights.items()}
-    terms = []
-    for p in sorted(whole, key=lambda p: (abs(p), -p)):
-        if p < 0 and -p in whole and abs(whole[p]) == abs(whole[-p]):
-            continue  # stands with its twin
-        n, value = whole[p], at(p)
-        if p > 0 and abs(whole.get(-p, 0)) == abs(n):
-            value = ("+" if whole[-p] == n else "-", value, at(-p))
-        if abs(n) != 1:
-            value = ("*", abs(n), value)
-        terms.append(("neg", value) if n < 0 else value)
-    positive = [t for t in terms if not (isinstance(t, tuple) and t[0] == "neg")]
-    if not positive:
-        return summed([t[1] for t in terms]), Fraction(-over, under)
-    first = positive[0]
-    terms.remove(first)
-    return summed([first, *terms]), Fraction(over, under)
-
-
-def _scaled(total: Expression, factor: Fraction, steps: list[str]) -> Expression:
-    """`total` times an exact factor, over the grid steps."""
-    scale: Expression = factor.numerator
-    if factor.denominator != 1 or steps:
-        under = [*([factor.denominator] if factor.denominator != 1 else []), *steps]
-        scale = ("/", factor.numerator, folded("*", under))
-    return total if scale == 1 else ("*", scale, total)

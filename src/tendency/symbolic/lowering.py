@@ -15,6 +15,7 @@ from sympy.core.function import AppliedUndef
 from tendency.errors import InputError
 from tendency.grid import Grid
 from tendency.symbolic.program import Expression
+from tendency.symbolic.sums import folded, summed
 from tendency.symbolic.system import TIME, Expr, System
 
 _FUNCTIONS: Mapping[type, str] = {
@@ -211,22 +212,3 @@ def _fraction(value: Fraction) -> Expression:
     if max(abs(value.numerator), value.denominator) > _LARGEST:
         return float(value)
     return ("/", value.numerator, value.denominator)
-
-
-def summed(terms: list[Expression]) -> Expression:
-    """Terms with a sign in front become differences."""
-    total, *rest = terms
-    for term in rest:
-        if isinstance(term, tuple) and term[0] == "neg":
-            total = ("-", total, term[1])
-        else:
-            total = ("+", total, term)
-    return total
-
-
-def folded(kind: str, parts: list[Expression]) -> Expression:
-    """One operation from left to right."""
-    total, *rest = parts
-    for part in rest:
-        total = (kind, total, part)
-    return total

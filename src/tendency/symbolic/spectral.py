@@ -16,8 +16,9 @@ from sympy.core.function import AppliedUndef
 from tendency.errors import InputError
 from tendency.grid import Grid
 from tendency.stiff import SpectralLinear
-from tendency.symbolic.lowering import Lowering, Place, defined, summed
+from tendency.symbolic.lowering import Lowering, Place, defined
 from tendency.symbolic.program import Expression, Program, evaluate, run
+from tendency.symbolic.sums import summed
 from tendency.symbolic.system import Expr, System
 
 
