@@ -11,7 +11,7 @@ polynomial through the first points obey the boundary condition.
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import sympy
 from sympy.core.function import AppliedUndef
@@ -20,6 +20,7 @@ from tendency.errors import InputError
 from tendency.grid import HALF, Grid
 from tendency.symbolic import stencils
 from tendency.symbolic.boundary import Ends
+from tendency.symbolic.faces import RECONSTRUCTIONS
 from tendency.symbolic.ghosts import Ghosts
 from tendency.symbolic.lowering import Lowering, Place, defined
 from tendency.symbolic.program import Expression, Program
@@ -30,14 +31,20 @@ _ORDERS = (2, 4, 6, 8)
 
 
 class Differences(NamedTuple):
-    """Finite differences of some order; upwind ones for the terms -a d_x u, if asked.
+    """Finite differences of some order, others for transport where that is asked.
 
-    Upwind differences have the same order, with one point more on the side that the
-    flow comes from (two for an even order).
+    Upwind differences, for terms -a d_x u, have the same order, with one point more on
+    the side that the flow comes from (two for an even order).
+
+    Fluxes, of terms d_x(f(u)), are central differences too, or those of finite volumes:
+    f on the two sides of a face by `minmod` or `weno5` (see `faces`), averaged, less
+    half the jump of u times the faster |df/du| (Rusanov, 1961). Values are then means
+    over cells. What the field of the equation does not move itself stays central.
     """
 
     order: int = 2
     upwind: bool = False
+    flux: Literal["central", "minmod", "weno5"] = "central"
 
 
 def lower(
@@ -56,6 +63,11 @@ def lower(
         raise InputError(
             f"the order of the differences is {method.order}, one of "
             f"{', '.join(map(str, _ORDERS))} was expected"
+        )
+    if method.flux not in ("central", *RECONSTRUCTIONS):
+        raise InputError(
+            f"the flux of the differences is {method.flux!r}, one of central, "
+            f"{', '.join(RECONSTRUCTIONS)} was expected"
         )
     reach: dict[str, tuple[tuple[int, int], ...]] = {}
     while True:  # until no stencil reaches further than the ghosts made for it
@@ -85,7 +97,7 @@ class _Stencils(Lowering):
             place = Place(self.offsets[name], ((0, 0),) * self.dim)
             tendency = tendency.xreplace(known)
             self._well_posed(name, tendency)
-            value = self.sum_of_terms(tendency, place)
+            value = self.sum_of_terms(field, tendency, place)
             value = float(value) if isinstance(value, int) else value
             outputs.append((name, self.assign(f"d_t_{name}", value)))
         numbers = zip(self.steps, (a.spacing for a in self.grid.axes), strict=True)
@@ -103,12 +115,40 @@ class _Stencils(Lowering):
 
     # What an expression is worth at a place
 
-    def sum_of_terms(self, expression: Expr, place: Place) -> Expression:
-        """As `value`, the advective terms upwind where that is asked."""
-        if not self.method.upwind:
+    def sum_of_terms(self, field: Expr, expression: Expr, place: Place) -> Expression:
+        """As `value`, transport in the way that is asked."""
+        if not self.method.upwind and self.method.flux == "central":
             return self.value(expression, place)
         terms = sympy.Add.make_args(sympy.expand_mul(expression, deep=False))
-        return summed([self._advective(term, place) for term in terms])
+        return summed([self._transport(field, term, place) for term in terms])
+
+    def _transport(self, field: Expr, term: Expr, place: Place) -> Expression:
+        """A term of the equation of `field`."""
+        factors = list(sympy.Mul.make_args(term))
+        slopes = [f for f in factors if isinstance(f, sympy.Derivative)]
+        if len(slopes) != 1 or len(slopes[0].variables) != 1:
+            return self.value(term, place)
+        (slope,) = slopes
+        factors.remove(slope)
+        factor, i = sympy.Mul(*factors), self.axis[slope.variables[0]]
+        is_field = isinstance(slope.expr, AppliedUndef)
+        if (
+            self.method.upwind
+            and is_field
+            and self._offset(slope.expr) == place.offsets
+        ):
+            return self._advective(factor, slope, i, place)
+        flux = -factor * slope.expr
+        moves = {f for f in flux.atoms(AppliedUndef) if f in self.system.prognostic}
+        if (
+            self.method.flux != "central"
+            and field in moves
+            and not flux.has(sympy.Derivative)
+            and not {*factor.free_symbols} & {*self.axis}
+            and all(self._offset(f) == place.offsets for f in moves)
+        ):
+            return ("neg", self._divergence(field, flux, moves, i, place))
+        return self.value(term, place)
 
     # Fields, where they stand and elsewhere
 
@@ -266,21 +306,9 @@ class _Stencils(Lowering):
                 "lower order"
             )
 
-    def _advective(self, term: Expr, place: Place) -> Expression:
-        """A term -a d_x u, u being a field: differences from where the flow comes."""
-        factors = list(sympy.Mul.make_args(term))
-        slopes = [f for f in factors if isinstance(f, sympy.Derivative)]
-        slope = slopes[0] if len(slopes) == 1 else None
-        if (
-            slope is None
-            or len(slope.variables) != 1
-            or not isinstance(slope.expr, AppliedUndef)
-            or self._offset(slope.expr) != place.offsets
-        ):
-            return self.value(term, place)
-        i = self.axis[slope.variables[0]]
-        factors.remove(slope)
-        speed = self.value(sympy.Mul(*factors), place)  # of d_t u = speed d_x u
+    def _advective(self, speed: Expr, slope: Expr, i: int, place: Place) -> Expression:
+        """Speed d_x u, u being a field: differences from where the flow comes."""
+        along = self.value(speed, place)
         from_left = stencils.biased(self.method.order)
         from_right = {-p: -w for p, w in from_left.items()}
         field, here, (by,) = slope.expr, place.offsets[i], slope.variables
@@ -292,10 +320,56 @@ class _Stencils(Lowering):
             for side, weights in (("left", from_left), ("right", from_right))
         ]
         left, right = (
-            ("*", ("call", function, speed, 0.0), side)
+            ("*", ("call", function, along, 0.0), side)
             for function, side in zip(("minimum", "maximum"), sides, strict=True)
         )
         return ("+", left, right)
+
+    def _divergence(
+        self, field: Expr, flux: Expr, moves: set[Expr], i: int, place: Place
+    ) -> Expression:
+        """Of a flux of finite volumes: what leaves one cell enters the next."""
+        axis, by = self.grid.axes[i], self.system.coordinates[i]
+        low, high = place.reach[i]
+        more = axis.size(Fraction(0)) - axis.size(HALF)
+        face = place.moved(i, HALF, (low + 1, high + more))
+        states = {f: self._sides(f, i, face) for f in sorted(moves, key=str)}
+        fluxes, speeds = [], []
+        for side in (0, 1):
+            here = {f: both[side] for f, both in states.items()}
+            fluxes.append(flux.xreplace(here))
+            speeds.append(sympy.Abs(flux.diff(field).xreplace(here)))
+        left, right = states[field]
+        fastest = sympy.Max(*speeds) if speeds[0] != speeds[1] else speeds[0]
+        value = sum(fluxes) / 2 - fastest * (right - left) / 2
+        name = self.assign(f"flux_along_{by}", self.value(value, face))
+        self.named[sympy.Symbol(name), face] = name
+        weights = stencils.central(1, 2, staggered=True)
+        return self._stencil(sympy.Symbol(name), i, 1, place, HALF, weights)
+
+    def _sides(self, field: Expr, i: int, face: Place) -> tuple[Expr, Expr]:
+        """The field on the lower and on the upper side of the faces."""
+        reconstructed, seen = RECONSTRUCTIONS[self.method.flux]
+        axis, by = self.grid.axes[i], self.system.coordinates[i]
+        low, high = face.reach[i]
+        less = axis.size(HALF) - axis.size(Fraction(0))
+        reach = (low + seen, max(high + 1 + seen + less, 0))
+        self._enough_points(i, field, reach)
+        name, held = self._array(field, face.moved(i, Fraction(0), reach))
+        wish = field.func.__name__
+        cells = [
+            self._real(wish, self._window(name, held, face, {i: shift}))
+            for shift in range(-seen, seen + 2)
+        ]
+        lower, upper = reconstructed(cells[:-1]), reconstructed(cells[:0:-1])
+        return (
+            self._real(f"{wish}_below_{by}_face", self.value(lower, face)),
+            self._real(f"{wish}_above_{by}_face", self.value(upper, face)),
+        )
+
+    def _real(self, wish: str, value: Expression) -> sympy.Symbol:
+        """A symbol for an array, to reason with."""
+        return sympy.Symbol(self.assign(wish, value), real=True)
 
 
 def _highest(node: Expr, symbol: sympy.Symbol) -> int:

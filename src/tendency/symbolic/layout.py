@@ -29,6 +29,9 @@ def _broken(value: Expression, language: Language, indent: int) -> list[str]:
     kind = value[0] if isinstance(value, tuple) else None
     space = " " * indent
     line = space + _text(value, language)
+    if len(line) > _WIDTH and kind == "**":
+        inner = _broken(value[1], language, indent + 4)
+        return [f"{space}(", *inner, f"{space})**{_inside(value[2], 4, language)}"]
     if len(line) > _WIDTH and kind in ("hold", "wrap", "join", "call", "neg"):
         return _broken_call(value, language, space)
     if len(line) <= _WIDTH or kind not in ("+", "-", "*", "/"):
