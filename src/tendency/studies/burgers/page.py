@@ -110,10 +110,10 @@ def _convergence(errors: Mapping[tuple[str, int], Error]) -> Section:
     return Section(
         "Against the exact solution",
         "The transformation of Cole and Hopf makes the equation linear; its integral "
-        "is evaluated to rounding error. The error at t = 1 is the root mean square over "
-        "the standard deviation of the solution, the steps (RK4) being so short that "
-        "only the discretisation in space counts. The numbers beside order 2 are those "
-        "of a hand-written program with the scheme of PDE-NetGen.",
+        "is evaluated to rounding error. The error at t = 1 is the root mean square "
+        "over the standard deviation of the solution, the steps (RK4) being so short "
+        "that only the discretisation in space counts. The numbers beside order 2 are "
+        "those of a hand-written program with the scheme of PDE-NetGen.",
         (
             Table(columns, tuple(rows), "Errors at t = 1.", digits=4),
             Chart(

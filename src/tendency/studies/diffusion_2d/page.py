@@ -89,8 +89,8 @@ def _forms(runs: Mapping[tuple[str, int], Run], at_full_size: bool) -> Section:
     return Section(
         "Mass",
         "A point source of mass 1 spreads until t = 1. What leaves one cell of the "
-        "flux form enters the next, whatever the order. The product-rule form creates mass: "
-        "PDE-NetGen, whose example this is (Pannekoucke & Fablet, 2020, "
+        "flux form enters the next, whatever the order. The product-rule form creates "
+        "mass: PDE-NetGen, whose example this is (Pannekoucke & Fablet, 2020, "
         "doi:10.5194/gmd-13-3373-2020), expands the derivatives before it discretises, "
         "and its run was measured to gain 1.3 %. Neither form keeps a point source "
         "positive: central differences of a mixed derivative undershoot beside it at "

@@ -102,7 +102,7 @@ def simulate(size: Size, seed: int) -> Run:
 
 def residual(means: Series) -> float:
     """What the energy changed by and no term accounts for [m² / s³]."""
-    energy = sum(means[name] for name in ENERGIES)
+    energy = np.sum([means[name] for name in ENERGIES], axis=0)
     days = len(energy) - 1
     change = (energy[-1] - energy[0]) / (days * DAY)
     return float(change - sum(np.trapezoid(means[name]) / days for name in RATES))
