@@ -92,7 +92,7 @@ def by_ensemble(members: int, key: PRNGKeyArray) -> Moments:
 @eqx.filter_jit
 def _members(cell, size: int, key: PRNGKeyArray) -> Float[Array, "member time x"]:
     u = start(POINTS)
-    first = u + jnp.sqrt(VARIANCE) * _correlated(size, key)
+    first = u[None] + jnp.sqrt(VARIANCE) * _correlated(size, key)
 
     def run(one):
         _, saved = forecast(cell, cell.init({"u": one}), STEPS, every=EVERY)
@@ -107,8 +107,8 @@ def _correlated(size: int, key: PRNGKeyArray) -> Float[Array, "member x"]:
     r = np.minimum(x, 1 - x)
     spectrum = np.fft.rfft(np.exp(-(r**2) / (2 * LENGTH**2))).real
     white = jax.random.normal(key, (size, POINTS))
-    hat = jnp.fft.rfft(white) * jnp.sqrt(jnp.asarray(np.maximum(spectrum, 0)))[None]
-    return jnp.fft.irfft(hat, n=POINTS)
+    amplitude = np.sqrt(np.maximum(spectrum, 0))[None].astype(complex)
+    return jnp.fft.irfft(jnp.fft.rfft(white) * amplitude, n=POINTS)
 
 
 def distance(ours: Moments, theirs: Moments) -> dict[str, float]:
