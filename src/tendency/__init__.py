@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tendency.integrate import euler as euler
     from tendency.integrate import rk4 as rk4
     from tendency.integrate import ssprk3 as ssprk3
+    from tendency.sensitivity import adjoint as adjoint
+    from tendency.sensitivity import tangent_linear as tangent_linear
     from tendency.stiff import ETDRK4 as ETDRK4
     from tendency.stiff import IMEXRungeKutta as IMEXRungeKutta
     from tendency.stiff import SpectralLinear as SpectralLinear
@@ -55,6 +57,7 @@ _MODULES = {
     "fitting": "Descent Diverged Fitted LeastSquares RolloutLoss fit",
     "forecasting": "forecast spin_up stream",
     "integrate": "Diffrax Integrated adams_bashforth3 dormand_prince5 euler rk4 ssprk3",
+    "sensitivity": "adjoint tangent_linear",
     "stiff": "ETDRK4 IMEXRungeKutta SpectralLinear ars222 ars343 wavenumbers",
     "store": "load save",
     "windows": "Window Windows",
