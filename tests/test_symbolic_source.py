@@ -103,12 +103,23 @@ def vorticity():
     return generate(system, Grid.of(Axis("y", 16), Axis("x", 12)), Spectral())
 
 
+def carried():
+    """Arakawa's Jacobian in a channel."""
+    system = System.of(
+        ["d_t q = -J_xy(p, q)", "d_t p = -J_xy(q**2, p)"], coordinates=["x", "y"]
+    )
+    grid = Grid.of(Axis("x", 9), Axis("y", 8, periodic=False))
+    ends = {name: {"y": dirichlet()} for name in "qp"}
+    return generate(system, grid, boundaries=ends)
+
+
 MODELS = {
     "burgers": burgers,
     "burgers, order 8": lambda: burgers(method=Differences(8)),
     "burgers, spectral": lambda: burgers(method=Spectral()),
     "forced": forced,
     "diffusion": diffusion,
+    "carried": carried,
     "shallow water": shallow_water,
     "vorticity": vorticity,
 }

@@ -19,13 +19,16 @@ from sympy.core.function import AppliedUndef
 from tendency.errors import InputError
 from tendency.grid import HALF, Grid
 from tendency.symbolic import stencils
+from tendency.symbolic.arakawa import arakawa
 from tendency.symbolic.boundary import Ends
 from tendency.symbolic.faces import RECONSTRUCTIONS
 from tendency.symbolic.ghosts import Ghosts
 from tendency.symbolic.lowering import Lowering, Place, defined
+from tendency.symbolic.meaning import Jacobian
 from tendency.symbolic.program import Expression, Program
-from tendency.symbolic.sums import scaled, summed, weighted
+from tendency.symbolic.sums import scaled, weighted
 from tendency.symbolic.system import Expr, System
+from tendency.symbolic.transport import Transport
 
 _ORDERS = (2, 4, 6, 8)
 
@@ -71,14 +74,16 @@ def lower(
         )
     reach: dict[str, tuple[tuple[int, int], ...]] = {}
     while True:  # until no stencil reaches further than the ghosts made for it
-        lowering = _Stencils(system, grid, method, offsets, boundaries, dict(reach))
+        lowering = Stencils(system, grid, method, offsets, boundaries, dict(reach))
         program = lowering.program()
         if lowering.needed == reach:
             return program
         reach = lowering.needed
 
 
-class _Stencils(Lowering):
+class Stencils(Lowering):
+    """The lowering by differences; its parts ask it for values at places."""
+
     def __init__(self, system, grid, method, offsets, boundaries, reach):
         super().__init__(system, grid)
         self.method: Differences = method
@@ -86,6 +91,7 @@ class _Stencils(Lowering):
         self.reach: dict[str, tuple[tuple[int, int], ...]] = reach
         self.needed: dict[str, tuple[tuple[int, int], ...]] = dict(reach)
         self.padded: dict[str, str] = {}
+        self.transport = Transport(self, method)
         self.ghosts = Ghosts(self, method.order, self.offsets, boundaries)
         self.steps = [self.new(f"D{axis.name.upper()}") for axis in grid.axes]
 
@@ -97,7 +103,7 @@ class _Stencils(Lowering):
             place = Place(self.offsets[name], ((0, 0),) * self.dim)
             tendency = tendency.xreplace(known)
             self._well_posed(name, tendency)
-            value = self.sum_of_terms(field, tendency, place)
+            value = self.transport.sum_of_terms(field, tendency, place)
             value = float(value) if isinstance(value, int) else value
             outputs.append((name, self.assign(f"d_t_{name}", value)))
         numbers = zip(self.steps, (a.spacing for a in self.grid.axes), strict=True)
@@ -113,46 +119,9 @@ class _Stencils(Lowering):
                     "not determine its solution, make the axis periodic"
                 )
 
-    # What an expression is worth at a place
-
-    def sum_of_terms(self, field: Expr, expression: Expr, place: Place) -> Expression:
-        """As `value`, transport in the way that is asked."""
-        if not self.method.upwind and self.method.flux == "central":
-            return self.value(expression, place)
-        terms = sympy.Add.make_args(sympy.expand_mul(expression, deep=False))
-        return summed([self._transport(field, term, place) for term in terms])
-
-    def _transport(self, field: Expr, term: Expr, place: Place) -> Expression:
-        """A term of the equation of `field`."""
-        factors = list(sympy.Mul.make_args(term))
-        slopes = [f for f in factors if isinstance(f, sympy.Derivative)]
-        if len(slopes) != 1 or len(slopes[0].variables) != 1:
-            return self.value(term, place)
-        (slope,) = slopes
-        factors.remove(slope)
-        factor, i = sympy.Mul(*factors), self.axis[slope.variables[0]]
-        is_field = isinstance(slope.expr, AppliedUndef)
-        if (
-            self.method.upwind
-            and is_field
-            and self._offset(slope.expr) == place.offsets
-        ):
-            return self._advective(factor, slope, i, place)
-        flux = -factor * slope.expr
-        moves = {f for f in flux.atoms(AppliedUndef) if f in self.system.prognostic}
-        if (
-            self.method.flux != "central"
-            and field in moves
-            and not flux.has(sympy.Derivative)
-            and not {*factor.free_symbols} & {*self.axis}
-            and all(self._offset(f) == place.offsets for f in moves)
-        ):
-            return ("neg", self._divergence(field, flux, moves, i, place))
-        return self.value(term, place)
-
     # Fields, where they stand and elsewhere
 
-    def _offset(self, field: Expr) -> tuple[Fraction, ...]:
+    def offset(self, field: Expr) -> tuple[Fraction, ...]:
         return self.offsets.get(field.func.__name__, self.cells)
 
     def _is_array(self, field: Expr) -> bool:
@@ -162,27 +131,27 @@ class _Stencils(Lowering):
         if not self._is_array(node):
             return node.func.__name__
         place = self._own(node, place)
-        here = self._offset(node)
+        here = self.offset(node)
         for i in range(self.dim):
             if here[i] != place.offsets[i]:
                 return self.once(
                     node,
                     place,
                     f"{node.func.__name__}_at_{self._where(place)}",
-                    lambda i=i: self._stencil(node, i, 0, place, here[i]),
+                    lambda i=i: self.stencil(node, i, 0, place, here[i]),
                 )
-        return self._window(*self._array(node, place), place, {})
+        return self.window(*self.array(node, place), place, {})
 
     def _own(self, field: Expr, place: Place) -> Place:
         """Without the axes along which the field has one point only."""
         for symbol, i in self.axis.items():
             if symbol not in field.args:
-                place = place.moved(i, self._offset(field)[i], (0, 0))
+                place = place.moved(i, self.offset(field)[i], (0, 0))
         return place
 
-    def _array(self, node: Expr, place: Place) -> tuple[str, Place]:
+    def array(self, node: Expr, place: Place) -> tuple[str, Place]:
         """The name of an array that holds `node` there, and where it reaches."""
-        if isinstance(node, AppliedUndef) and self._offset(node) == place.offsets:
+        if isinstance(node, AppliedUndef) and self.offset(node) == place.offsets:
             name = node.func.__name__
             old = self.needed.get(name, ((0, 0),) * self.dim)
             self.needed[name] = tuple(
@@ -212,7 +181,7 @@ class _Stencils(Lowering):
         ]
         return f"{'_'.join(staggered)}_faces" if staggered else "cells"
 
-    def _window(
+    def window(
         self, name: str, held: Place, place: Place, shifts: Mapping[int, int]
     ) -> Expression:
         """What `place` asks of an array, shifted."""
@@ -229,6 +198,10 @@ class _Stencils(Lowering):
         return ("window", name, tuple(bounds))
 
     # Derivatives
+
+    def jacobian(self, node: Expr, place: Place) -> Expression:
+        make = lambda: arakawa(self, node, place)  # noqa: E731
+        return self.once(node, place, "jacobian", make)
 
     def derivative(self, node: Expr, place: Place) -> Expression:
         inner, axis, times = node.expr, *_first(node)
@@ -249,14 +222,14 @@ class _Stencils(Lowering):
             node,
             place,
             self.meaning(node),
-            lambda: self._stencil(operand, i, times, place, source),
+            lambda: self.stencil(operand, i, times, place, source),
         )
 
     def _natural(self, node: Expr, i: int) -> set[Fraction]:
         """Where in the cell along axis i its parts stand by themselves."""
         if isinstance(node, AppliedUndef):
             varies = self.system.coordinates[i] in node.args
-            return {self._offset(node)[i]} if varies else set()
+            return {self.offset(node)[i]} if varies else set()
         found: set[Fraction] = set()
         for part in node.args[:1] if isinstance(node, sympy.Derivative) else node.args:
             found |= self._natural(part, i)
@@ -265,7 +238,7 @@ class _Stencils(Lowering):
             found = {(o + HALF * times) % 1 for o in found}
         return found
 
-    def _stencil(
+    def stencil(
         self,
         operand: Expr,
         i: int,
@@ -288,16 +261,16 @@ class _Stencils(Lowering):
             max(low - min(shifts.values()), 0),
             max(high + max(shifts.values()) + more, 0),
         )
-        self._enough_points(i, operand, reach)
-        name, held = self._array(operand, place.moved(i, source, reach))
+        self.enough_points(i, operand, reach)
+        name, held = self.array(operand, place.moved(i, source, reach))
 
         def at(position: Fraction) -> Expression:
-            return self._window(name, held, place, {i: shifts[position]})
+            return self.window(name, held, place, {i: shifts[position]})
 
         total, factor = weighted(weights, at)
         return scaled(total, factor, [self.steps[i]] * times)
 
-    def _enough_points(self, i: int, operand: Expr, reach: tuple[int, int]):
+    def enough_points(self, i: int, operand: Expr, reach: tuple[int, int]):
         axis = self.grid.axes[i]
         if max(reach) > axis.points - (not axis.periodic):
             raise InputError(
@@ -306,76 +279,13 @@ class _Stencils(Lowering):
                 "lower order"
             )
 
-    def _advective(self, speed: Expr, slope: Expr, i: int, place: Place) -> Expression:
-        """Speed d_x u, u being a field: differences from where the flow comes."""
-        along = self.value(speed, place)
-        from_left = stencils.biased(self.method.order)
-        from_right = {-p: -w for p, w in from_left.items()}
-        field, here, (by,) = slope.expr, place.offsets[i], slope.variables
-        sides = [
-            self.assign(
-                f"{field.func.__name__}_{by}_{side}",
-                self._stencil(field, i, 1, place, here, weights),
-            )
-            for side, weights in (("left", from_left), ("right", from_right))
-        ]
-        left, right = (
-            ("*", ("call", function, along, 0.0), side)
-            for function, side in zip(("minimum", "maximum"), sides, strict=True)
-        )
-        return ("+", left, right)
-
-    def _divergence(
-        self, field: Expr, flux: Expr, moves: set[Expr], i: int, place: Place
-    ) -> Expression:
-        """Of a flux of finite volumes: what leaves one cell enters the next."""
-        axis, by = self.grid.axes[i], self.system.coordinates[i]
-        low, high = place.reach[i]
-        more = axis.size(Fraction(0)) - axis.size(HALF)
-        face = place.moved(i, HALF, (low + 1, high + more))
-        states = {f: self._sides(f, i, face) for f in sorted(moves, key=str)}
-        fluxes, speeds = [], []
-        for side in (0, 1):
-            here = {f: both[side] for f, both in states.items()}
-            fluxes.append(flux.xreplace(here))
-            speeds.append(sympy.Abs(flux.diff(field).xreplace(here)))
-        left, right = states[field]
-        fastest = sympy.Max(*speeds) if speeds[0] != speeds[1] else speeds[0]
-        value = sum(fluxes) / 2 - fastest * (right - left) / 2
-        name = self.assign(f"flux_along_{by}", self.value(value, face))
-        self.named[sympy.Symbol(name), face] = name
-        weights = stencils.central(1, 2, staggered=True)
-        return self._stencil(sympy.Symbol(name), i, 1, place, HALF, weights)
-
-    def _sides(self, field: Expr, i: int, face: Place) -> tuple[Expr, Expr]:
-        """The field on the lower and on the upper side of the faces."""
-        reconstructed, seen = RECONSTRUCTIONS[self.method.flux]
-        axis, by = self.grid.axes[i], self.system.coordinates[i]
-        low, high = face.reach[i]
-        less = axis.size(HALF) - axis.size(Fraction(0))
-        reach = (low + seen, max(high + 1 + seen + less, 0))
-        self._enough_points(i, field, reach)
-        name, held = self._array(field, face.moved(i, Fraction(0), reach))
-        wish = field.func.__name__
-        cells = [
-            self._real(wish, self._window(name, held, face, {i: shift}))
-            for shift in range(-seen, seen + 2)
-        ]
-        lower, upper = reconstructed(cells[:-1]), reconstructed(cells[:0:-1])
-        return (
-            self._real(f"{wish}_below_{by}_face", self.value(lower, face)),
-            self._real(f"{wish}_above_{by}_face", self.value(upper, face)),
-        )
-
-    def _real(self, wish: str, value: Expression) -> sympy.Symbol:
-        """A symbol for an array, to reason with."""
-        return sympy.Symbol(self.assign(wish, value), real=True)
-
 
 def _highest(node: Expr, symbol: sympy.Symbol) -> int:
     """Order of the highest derivative, those within derivatives added up."""
     if isinstance(node, sympy.Derivative):
         return node.variables.count(symbol) + _highest(node.expr, symbol)
+    if isinstance(node, Jacobian) and symbol in node.args[2:]:
+        return 1 + max(_highest(part, symbol) for part in node.args[:2])
     return max((_highest(part, symbol) for part in node.args), default=0)
 
 

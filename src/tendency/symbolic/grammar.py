@@ -6,7 +6,7 @@
     unary      = ("+" | "-") unary | power
     power      = atom (("**" | "^") unary)?
     atom       = number | name | function "(" sum ("," sum)* ")" | "(" sum ")"
-               | derivative
+               | derivative | "J_" and two coordinates "(" sum "," sum ")"
     derivative = "d_" and coordinates, as in d_t, d_xx, d_xy, then "(" sum ")" or a
                  number, a name, a function's value or a derivative
 
@@ -265,6 +265,8 @@ class _Parser:
             return self.names.symbols[name]
         if name.startswith("d_"):
             return self.derivative()
+        if name.startswith("J_"):
+            return self.jacobian()
         if name in FUNCTIONS:
             return self.called(name)
         if name == "pi":
@@ -307,6 +309,23 @@ class _Parser:
             )
         start, order = self.next, [*self.names.coordinates]
         return self.built(start, meaning.derivative, operand, coordinates, order)
+
+    def jacobian(self) -> sympy.Expr:
+        start, known = self.next, self.names.coordinates
+        pairs = [
+            [a, b] for a in known for b in known if a != b and f"J_{a}{b}" == start.text
+        ]
+        if len(pairs) != 1:
+            listed = ", ".join(map(str, known))
+            self.refuse_next(f"two of the coordinates {listed} were expected after J_")
+        self.at += 1
+        if not self.take("("):
+            self.refuse_next(f"'(' was expected after {start.text}")
+        first = self.deeper(self.sum)
+        if not self.take(","):
+            self.refuse_next(f"',' and a second argument were expected in {start.text}")
+        second = self.deeper(self.in_parentheses)
+        return self.built(start, meaning.jacobian, first, second, pairs[0])
 
     def coordinates_of(self, name: str) -> list[sympy.Symbol]:
         """Those that `d_xx` or `d_lonlat` names."""

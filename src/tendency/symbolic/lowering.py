@@ -14,6 +14,7 @@ from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
 from tendency.grid import Grid
+from tendency.symbolic.meaning import Jacobian
 from tendency.symbolic.program import Expression
 from tendency.symbolic.sums import folded, summed
 from tendency.symbolic.system import TIME, Expr, System
@@ -69,6 +70,10 @@ class Lowering(abc.ABC):
         """The values of a field."""
 
     @abc.abstractmethod
+    def jacobian(self, node: Expr, place: Place) -> Expression:
+        """The values of a Jacobian."""
+
+    @abc.abstractmethod
     def derivative(self, node: Expr, place: Place) -> Expression:
         """The values of a derivative."""
 
@@ -90,6 +95,8 @@ class Lowering(abc.ABC):
             return self.derivative(node, place)
         if isinstance(node, AppliedUndef):
             return self.field(node, place)
+        if isinstance(node, Jacobian):
+            return self.jacobian(node, place)
         if isinstance(node, sympy.Symbol):
             return self.symbol(node, place)
         if node.is_Integer:

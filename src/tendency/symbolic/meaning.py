@@ -50,6 +50,28 @@ class Refused(Exception):
     """Why the SymPy object cannot be built."""
 
 
+class Jacobian(sympy.Function):
+    """J(a, b) = ∂a/∂x ∂b/∂y - ∂a/∂y ∂b/∂x, not carried out: arguments a, b, x, y."""
+
+    nargs = 4
+    is_real = True
+
+    def doit(self, **hints: Any) -> Any:
+        """The products of derivatives."""
+        a, b, x, y = (arg.doit(**hints) for arg in self.args)
+        slope = sympy.Derivative
+        both = slope(a, x) * slope(b, y) - slope(a, y) * slope(b, x)
+        return both.doit(**hints)
+
+    @property
+    def fluxes(self) -> Any:
+        """∂(b ∂a/∂x)/∂y - ∂(b ∂a/∂y)/∂x."""
+        a, b, x, y = self.args
+        by_x, by_y = (sympy.Derivative(a, c, evaluate=False) * b for c in (x, y))
+        first = sympy.Derivative(by_x, y, evaluate=False)
+        return first - sympy.Derivative(by_y, x, evaluate=False)
+
+
 def shown(text: object, longest: int = 40) -> str:
     """Text in quotes, cut where it is long."""
     whole = str(text)
@@ -153,6 +175,15 @@ def derivative(
         by += operand.variables
         operand = cast(sympy.Expr, operand.expr)
     return sympy.Derivative(operand, *sorted(by, key=order.index), evaluate=False)
+
+
+def jacobian(
+    a: sympy.Expr, b: sympy.Expr, coordinates: Sequence[sympy.Symbol]
+) -> sympy.Expr:
+    """That of two expressions, 0 where one depends on neither coordinate."""
+    if any(not part.free_symbols & {*coordinates} for part in (a, b)):
+        return S.Zero
+    return cast(sympy.Expr, Jacobian(a, b, *coordinates))
 
 
 def _folded(parts: Sequence[sympy.Expr], unit: sympy.Expr, build) -> sympy.Expr:

@@ -17,6 +17,7 @@ from tendency.errors import InputError
 from tendency.grid import Grid
 from tendency.stiff import SpectralLinear
 from tendency.symbolic.lowering import Lowering, Place, defined
+from tendency.symbolic.meaning import Jacobian
 from tendency.symbolic.program import Expression, Program, evaluate, run
 from tendency.symbolic.sums import summed
 from tendency.symbolic.system import Expr, System
@@ -95,7 +96,8 @@ class _Spectral(Lowering):
         known = defined(self.system)
         for field, tendency in self.system.prognostic.items():
             name = field.func.__name__
-            hat = self.assign(f"d_t_{name}_hat", self._hat(tendency.xreplace(known)))
+            whole = _in_fluxes(tendency.xreplace(known))
+            hat = self.assign(f"d_t_{name}_hat", self._hat(whole))
             outputs.append((name, self.assign(f"d_t_{name}", self._grid_values(hat))))
         return Program((), tuple(self.assigned.items()), tuple(outputs))
 
@@ -324,6 +326,9 @@ class _Spectral(Lowering):
             return node.func.__name__
         return self._back(node, symbol, node.func.__name__)
 
+    def jacobian(self, node: Expr, place: Place) -> Expression:
+        return self.value(node.fluxes, place)
+
     def derivative(self, node: Expr, place: Place) -> Expression:
         if not node.expr.atoms(AppliedUndef):
             return self.value(node.doit(), place)
@@ -350,6 +355,11 @@ class _Spectral(Lowering):
             return self._grid_values(hat)
 
         return self.once(node, self.here, wish, make)
+
+
+def _in_fluxes(tendency: Any) -> Any:
+    """Jacobians as divergences, so that their products are formed once."""
+    return tendency.xreplace({j: j.fluxes for j in tendency.atoms(Jacobian)})
 
 
 def _product(*factors: Any) -> Expr:
