@@ -23,7 +23,10 @@ from tendency.integrate import (
     euler,
     rk4,
 )
-from tendency.symbolic.boundary import dirichlet, neumann, robin
+from tendency.physics.shallow_water import C_GRID
+from tendency.physics.shallow_water import shallow_water as shallow_equations
+from tendency.symbolic.boundary import dirichlet, neumann, robin, walls
+from tendency.symbolic.coasts import Coast
 from tendency.symbolic.differences import Differences
 from tendency.symbolic.generated import generate
 from tendency.symbolic.spectral import Spectral
@@ -113,6 +116,20 @@ def carried():
     return generate(system, grid, boundaries=ends)
 
 
+def coasts():
+    """A C grid around an island, without slip."""
+    grid = Grid.of(Axis("x", 9), Axis("y", 8, periodic=False))
+    water = np.ones((9, 8), bool)
+    water[3:5, 2:5] = False
+    return generate(
+        shallow_equations(1.0, 0.5, 0.3, 0.01),
+        grid,
+        boundaries=walls(grid, {"x": "u", "y": "v"}, others={"h": neumann()}),
+        staggered=C_GRID,
+        coast=Coast(water, "no"),
+    )
+
+
 MODELS = {
     "burgers": burgers,
     "burgers, order 8": lambda: burgers(method=Differences(8)),
@@ -120,6 +137,7 @@ MODELS = {
     "forced": forced,
     "diffusion": diffusion,
     "carried": carried,
+    "coasts": coasts,
     "shallow water": shallow_water,
     "vorticity": vorticity,
 }

@@ -48,6 +48,45 @@ class Ends(NamedTuple):
 Boundaries = Mapping[str, Mapping[str, Ends | Condition | tuple[Condition, Condition]]]
 
 
+def walls(
+    grid: Grid,
+    velocity: Mapping[str, str],
+    slip: str = "free",  # or no
+    *,
+    others: Mapping[str, Condition] | None = None,
+) -> dict[str, dict[str, Condition]]:
+    """Conditions at solid walls on all bounded axes of a grid.
+
+    The velocity through a wall is zero; the one along it has no slope (free-slip) or is
+    zero too (no-slip).
+
+    Arguments:
+        velocity: axis -> the field that is the velocity along it.
+        others: field -> its condition at the walls, such as `neumann()`: no flux.
+
+    Raises:
+        InputError: an axis that the grid does not have, or an unknown slip.
+    """
+    if slip not in ("free", "no"):
+        raise InputError(f"the slip is {slip!r}, free or no was expected")
+    names = [axis.name for axis in grid.axes]
+    for axis, field in velocity.items():
+        if axis not in names:
+            raise InputError(
+                f"{field} is the velocity along {axis}, and the axes are "
+                f"{', '.join(names)}"
+            )
+    bounded = [axis.name for axis in grid.axes if not axis.periodic]
+    along = dirichlet() if slip == "no" else neumann()
+    found = {
+        field: {wall: dirichlet() if wall == axis else along for wall in bounded}
+        for axis, field in velocity.items()
+    }
+    for field, condition in (others or {}).items():
+        found[field] = dict.fromkeys(bounded, condition)
+    return found
+
+
 def boundaries_of(
     system: System, grid: Grid, given: Boundaries
 ) -> dict[tuple[str, str], Ends]:

@@ -21,6 +21,7 @@ from tendency.grid import HALF, Grid
 from tendency.symbolic import stencils
 from tendency.symbolic.arakawa import arakawa
 from tendency.symbolic.boundary import Ends
+from tendency.symbolic.coasts import Coast, Masks, Shores, water_of
 from tendency.symbolic.faces import RECONSTRUCTIONS
 from tendency.symbolic.ghosts import Ghosts
 from tendency.symbolic.lowering import Lowering, Place, defined
@@ -56,11 +57,13 @@ def lower(
     method: Differences,
     offsets: Mapping[str, tuple[Fraction, ...]],
     boundaries: Mapping[tuple[str, str], Ends],
-) -> Program:
-    """The program of the tendency.
+    coast: Coast | None = None,
+) -> tuple[Program, Masks]:
+    """The program of the tendency, and the masks of its coasts by name.
 
     Raises:
-        InputError: an order that is not offered, or too few points for the stencils.
+        InputError: an order that is not offered, too few points for the stencils, or
+            coasts with a method that knows none.
     """
     if method.order not in _ORDERS:
         raise InputError(
@@ -72,12 +75,20 @@ def lower(
             f"the flux of the differences is {method.flux!r}, one of central, "
             f"{', '.join(RECONSTRUCTIONS)} was expected"
         )
+    if coast is not None and method != Differences():
+        raise InputError(
+            "the method within coasts is central differences of order 2, and another "
+            f"is asked for, {method}: leave the method out, or the coast"
+        )
+    water = None if coast is None else water_of(coast, grid)
     reach: dict[str, tuple[tuple[int, int], ...]] = {}
     while True:  # until no stencil reaches further than the ghosts made for it
         lowering = Stencils(system, grid, method, offsets, boundaries, dict(reach))
+        if coast is not None and water is not None:
+            lowering.shores = Shores(lowering, water, coast.slip == "no")
         program = lowering.program()
         if lowering.needed == reach:
-            return program
+            return program, lowering.shores.arrays if lowering.shores else {}
         reach = lowering.needed
 
 
@@ -92,6 +103,7 @@ class Stencils(Lowering):
         self.needed: dict[str, tuple[tuple[int, int], ...]] = dict(reach)
         self.padded: dict[str, str] = {}
         self.transport = Transport(self, method)
+        self.shores: Shores | None = None
         self.ghosts = Ghosts(self, method.order, self.offsets, boundaries)
         self.steps = [self.new(f"D{axis.name.upper()}") for axis in grid.axes]
 
@@ -105,6 +117,8 @@ class Stencils(Lowering):
             self._well_posed(name, tendency)
             value = self.transport.sum_of_terms(field, tendency, place)
             value = float(value) if isinstance(value, int) else value
+            if self.shores is not None:
+                value = self.shores.tendency(value, place)
             outputs.append((name, self.assign(f"d_t_{name}", value)))
         numbers = zip(self.steps, (a.spacing for a in self.grid.axes), strict=True)
         return Program(tuple(numbers), tuple(self.assigned.items()), tuple(outputs))
@@ -132,7 +146,9 @@ class Stencils(Lowering):
             return node.func.__name__
         place = self._own(node, place)
         here = self.offset(node)
-        for i in range(self.dim):
+        # The last mean is across the axis on whose faces the field does not stand: a
+        # velocity passes by the cells, where coasts leave its mean as it is.
+        for i in sorted(range(self.dim), key=here.__getitem__):
             if here[i] != place.offsets[i]:
                 return self.once(
                     node,
@@ -160,7 +176,8 @@ class Stencils(Lowering):
             )
             reach = self.reach.get(name, self.needed[name])
             if name not in self.padded:
-                self.padded[name] = self.ghosts.around(node, reach)
+                start = name if self.shores is None else self.shores.filled(node)
+                self.padded[name] = self.ghosts.around(node, reach, start)
             return self.padded[name], Place(place.offsets, self.needed[name])
         wish = (
             "flux" if not isinstance(node, AppliedUndef) else f"{node.func.__name__}_"
@@ -200,6 +217,11 @@ class Stencils(Lowering):
     # Derivatives
 
     def jacobian(self, node: Expr, place: Place) -> Expression:
+        if self.shores is not None:
+            raise InputError(
+                f"{node} is Arakawa's Jacobian, which knows no coasts: write the "
+                "products of derivatives"
+            )
         make = lambda: arakawa(self, node, place)  # noqa: E731
         return self.once(node, place, "jacobian", make)
 
@@ -267,6 +289,9 @@ class Stencils(Lowering):
         def at(position: Fraction) -> Expression:
             return self.window(name, held, place, {i: shifts[position]})
 
+        if self.shores is not None and self.shores.applies(operand):
+            shifted = lambda by: self.window(name, held, place, {i: by})  # noqa: E731
+            return self.shores.stencil(operand, i, times, place, source, shifted)
         total, factor = weighted(weights, at)
         return scaled(total, factor, [self.steps[i]] * times)
 

@@ -13,6 +13,7 @@ from tendency.errors import InputError
 from tendency.grid import HALF, Grid
 from tendency.integrate import AbstractScheme, RungeKutta, rk4
 from tendency.symbolic.boundary import Boundaries, Condition, boundaries_of
+from tendency.symbolic.coasts import Coast, Masks
 from tendency.symbolic.differences import Differences, lower
 from tendency.symbolic.emit import Description, Steps, Target, emit
 from tendency.symbolic.program import Assignments, Program, reads, run
@@ -145,6 +146,7 @@ def generate(
     boundaries: Boundaries | None = None,
     staggered: Mapping[str, Sequence[str]] | None = None,
     constants: Mapping[str, ArrayLike] | None = None,
+    coast: Coast | None = None,
 ) -> Generated:
     """Discretise a system on a grid.
 
@@ -152,10 +154,13 @@ def generate(
         boundaries: field -> axis -> its condition at both ends, or a pair of them.
         staggered: field -> the axes along which it stands on the faces of the cells.
         constants: the fields that the system declares so, on the cells.
+        coast: where there is land, whose coasts nothing crosses (see `coasts`). The
+            state there stays as it is, and is not read; nor is a velocity on a face
+            that touches land, which counts as zero.
 
     Raises:
         InputError: axes that are not the coordinates of the system, a missing boundary
-            condition or constant, too few points.
+            condition or constant, too few points, a coast that does not fit.
     """
     expected = tuple(str(c) for c in system.coordinates)
     found = tuple(axis.name for axis in grid.axes)
@@ -166,9 +171,14 @@ def generate(
         )
     offsets = _offsets(system, grid, staggered or {})
     conditions = boundaries_of(system, grid, boundaries or {})
+    masks: Masks = {}
     if isinstance(method, Spectral):
         if any(staggered.values() if staggered else ()):
             raise InputError("the spectral method knows no staggered fields")
+        if coast is not None:
+            raise InputError(
+                "the spectral method knows no coasts: take differences of order 2"
+            )
         program = lower_spectral(system, grid, method)
     elif system.implicit:
         raise InputError(
@@ -176,7 +186,7 @@ def generate(
             "use the spectral method on periodic axes"
         )
     else:
-        program = lower(system, grid, method, offsets, conditions)
+        program, masks = lower(system, grid, method, offsets, conditions, coast)
     given = dict(constants or {})
     arrays = {}
     for field in system.constants:
@@ -189,6 +199,7 @@ def generate(
             f"{', '.join(given)} is given as a constant and the system declares "
             f"{', '.join(f.func.__name__ for f in system.constants) or 'none'}"
         )
+    arrays |= {name: jnp.asarray(mask) for name, mask in masks.items()}
     shapes = tuple(
         (
             name,
@@ -201,7 +212,7 @@ def generate(
         Constant(arrays),
         shapes,
         system.name,
-        _about(system, grid, method, boundaries or {}),
+        _about(system, grid, method, boundaries or {}, coast),
         program.numbers,
         _filled(program, system, arrays, shapes),
         program.outputs,
@@ -252,6 +263,7 @@ def _about(
     grid: Grid,
     method: Differences | Spectral,
     boundaries: Boundaries,
+    coast: Coast | None,
 ) -> tuple[str, ...]:
     """The lines of the docstring."""
     lines = [system.doc, ""] * bool(system.doc)
@@ -268,6 +280,8 @@ def _about(
             both = (ends, ends) if isinstance(ends, Condition) else ends
             lower, upper = (_condition(field, end) for end in both)
             lines.append(f"    at the ends of {axis}: {lower}; {upper}")
+    if coast is not None:
+        lines.append(f"    nothing crosses the coasts, {coast.slip}-slip along them")
     return tuple(lines)
 
 

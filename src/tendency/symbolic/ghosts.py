@@ -35,12 +35,18 @@ class Ghosts:
     def _offset(self, field: Expr) -> tuple[Fraction, ...]:
         return self.offsets.get(field.func.__name__, self.lowering.cells)
 
-    def around(self, field: Expr, reach: tuple[tuple[int, int], ...]) -> str:
-        """The name of the field with so many values before and after it."""
+    def around(
+        self, field: Expr, reach: tuple[tuple[int, int], ...], start: str
+    ) -> str:
+        """The name of a field with so many values before and after it.
+
+        Arguments:
+            start: the name of its values within.
+        """
         name = field.func.__name__
         if not any(map(any, reach)):
-            return name
-        value: Expression = name
+            return start
+        value: Expression = start
         for i, (before, after) in enumerate(reach):
             if (
                 not (before or after)

@@ -20,6 +20,7 @@ HELPERS = (
     "times",
     "turned",
     "reciprocal",
+    "select",
     "fill",
 )
 NUMPY = ("coordinate", "wavenumber", "dealias")  # helpers that count with it
@@ -130,6 +131,11 @@ def reciprocal(a: jax.Array) -> jax.Array:
     nothing = a == 0
     return jnp.where(nothing, 0.0, 1 / jnp.where(nothing, 1.0, a))
 ''',
+        "select": '''
+def select(mask: jax.Array, a, b) -> jax.Array:
+    """a where the mask is not 0, else b."""
+    return jnp.where(mask != 0, a, b)
+''',
         "fill": '''
 def fill(a: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """The same all over a field."""
@@ -227,6 +233,11 @@ def reciprocal(a: torch.Tensor) -> torch.Tensor:
     nothing = a == 0
     return torch.where(nothing, 0.0, 1 / torch.where(nothing, 1.0, a))
 ''',
+        "select": '''
+def select(mask: torch.Tensor, a, b) -> torch.Tensor:
+    """a where the mask is not 0, else b."""
+    return torch.where(mask != 0, a, b)
+''',
         "fill": '''
 def fill(a: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """The same all over a field."""
@@ -271,6 +282,11 @@ def coordinate(
     positions = lower + (first + np.arange(np.prod(shape))) * step
     positions = positions.reshape(shape)
     return keras.ops.convert_to_tensor(positions, dtype)
+''',
+        "select": '''
+def select(mask: Tensor, a, b) -> Tensor:
+    """a where the mask is not 0, else b."""
+    return keras.ops.where(mask != 0, a, b)
 ''',
         "fill": '''
 def fill(a: Tensor, shape: tuple[int, ...]) -> Tensor:

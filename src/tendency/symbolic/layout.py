@@ -18,7 +18,8 @@ def assignment(name: str, value: Expression, language: Language) -> list[str]:
         factor = f"    {name} = {_inside(value[1], 3, language)} * ("
         if len(factor) <= _WIDTH:  # a factor, and a sum in parentheses
             return [factor, *_broken(value[2], language, 8), "    )"]
-    if isinstance(value, tuple) and value[0] == "hold" and language.hold:
+    kind = value[0] if isinstance(value, tuple) else None
+    if kind == "select" or (kind == "hold" and language.hold):
         head, *rest = _broken(value, language, 4)
         return [f"    {name} = {head.strip()}", *rest]
     return [f"    {name} = (", *_broken(value, language, 8), "    )"]
@@ -32,7 +33,7 @@ def _broken(value: Expression, language: Language, indent: int) -> list[str]:
     if len(line) > _WIDTH and kind == "**":
         inner = _broken(value[1], language, indent + 4)
         return [f"{space}(", *inner, f"{space})**{_inside(value[2], 4, language)}"]
-    if len(line) > _WIDTH and kind in ("hold", "wrap", "join", "call", "neg"):
+    if len(line) > _WIDTH and kind in ("hold", "wrap", "join", "call", "neg", "select"):
         return _broken_call(value, language, space)
     if len(line) <= _WIDTH or kind not in ("+", "-", "*", "/"):
         return [line]
@@ -111,7 +112,7 @@ def _text(node: Expression, language: Language) -> str:
         return f"wavenumber({', '.join(map(repr, arguments))}, dtype)"
     if kind == "dealias":
         return f"dealias({arguments[0]!r}, dtype)"
-    if kind in ("times", "turned"):
+    if kind in ("times", "turned", "select"):
         inside = ", ".join(_text(a, language) for a in arguments)
         return f"{kind}({inside})"
     if kind == "fill":

@@ -15,6 +15,7 @@ tuple of an operation and its arguments:
     ("reciprocal", a)                  1 / a, and 0 where a is 0
     ("times", a, b)                    a real, b complex
     ("turned", a)                      i a
+    ("select", mask, a, b)              a where the mask is not 0, else b
     ("fill", a, shape)                  the same all over a field
     ("coordinate", shape, lower, step, first)  lower + (first + i) step along one axis
 
@@ -110,6 +111,8 @@ def evaluate(node: Expression, names: Mapping[str, Any], dtype: Any) -> Any:
         return times(*(evaluate(a, names, dtype) for a in node[1:]))
     if kind == "turned":
         return turned(evaluate(node[1], names, dtype))
+    if kind == "select":
+        return select(*(evaluate(a, names, dtype) for a in node[1:]))
     if kind == "fill":
         return jnp.broadcast_to(
             jnp.asarray(evaluate(node[1], names, dtype), dtype), node[2]
@@ -176,6 +179,11 @@ def reciprocal(a: Array) -> Array:
     """1 / a, and 0 where a is 0."""
     nothing = a == 0
     return jnp.where(nothing, 0.0, 1 / jnp.where(nothing, 1.0, a))
+
+
+def select(mask: Array, a: Array | float, b: Array | float) -> Array:
+    """`a` where the mask is not 0, else `b`."""
+    return jnp.where(mask != 0, a, b)
 
 
 def wavenumber(
