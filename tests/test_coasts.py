@@ -1,5 +1,6 @@
 """Coasts: what stays in the water, mirror images, the same as walls of the domain."""
 
+import re
 from fractions import Fraction
 
 import equinox as eqx
@@ -7,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
+from tendency.equations.stages import check, run
 from tendency.errors import InputError
 from tendency.forecasting import forecast
 from tendency.grid import HALF, Axis, Grid
@@ -331,3 +334,103 @@ def test_walls():
         walls(GRID, {"x": "u"}, "some")  # pyright: ignore
     with pytest.raises(InputError, match="along z, and the axes are x, y"):
         walls(GRID, {"z": "w"})
+
+
+LAKE = """
+out = "out"
+[system]
+name = "lake"
+coordinates = ["x", "y"]
+equations = [
+    "d_t h = -d_x(h*u) - d_y(h*v)",
+    "d_t u = f*v - g*d_x h",
+    "d_t v = -f*u - g*d_y h",
+]
+[parameters]
+g = 1.0
+f = 1.0
+[fields.h]
+initial = "1 + 0.1*exp(-20*(x - 0.5)^2 - 20*(y - 0.3)^2)"
+boundary.y = { neumann = 0 }
+[fields.u]
+initial = 0
+staggered = ["x"]
+velocity = "x"
+boundary.y = "free-slip"
+[fields.v]
+initial = "0/(y - 0.75)"
+staggered = ["y"]
+velocity = "y"
+boundary.y = { lower = "no-slip", upper = "free-slip" }
+[axes.x]
+points = 12
+[axes.y]
+points = 8
+periodic = false
+[coast]
+water = "0.7 - y + 0.1*sin(2*pi*x)"
+slip = "no-slip"
+[time]
+dt = 0.02
+steps = 20
+every = 10
+"""
+
+
+def test_coasts_and_slip_in_a_file(tmp_path, capsys):
+    path = tmp_path / "lake.toml"
+    path.write_text(LAKE)
+    check(str(path))
+    told = capsys.readouterr().out
+    assert "no-slip" in told
+    assert "v along y" in told
+    assert "no-slip below, free-slip above" in told
+    run(str(path), say=print)
+    with xr.open_dataset(tmp_path / "out" / "lake.nc") as opened:
+        saved = opened.load()
+    y, x = saved.y.values, saved.x.values[:, None]
+    water = 0.7 - y + 0.1 * np.sin(2 * np.pi * x) > 0
+    h = saved.h.values
+    np.testing.assert_array_equal(np.isfinite(h), np.broadcast_to(water, h.shape))
+    total = np.nansum(h, axis=(1, 2))
+    np.testing.assert_allclose(total, total[0], rtol=1e-13)
+    assert np.nanmax(np.abs(saved.u.values[-1])) > 1e-3
+    assert (
+        "the integral of h stays level"
+        in (tmp_path / "out/report.html").read_text().lower()
+    )
+    # A file of the same, land where values are missing, and from where the run ended.
+    mask = xr.Dataset({"depth": (("x", "y"), np.where(water, 5.0, np.nan))})
+    mask.to_netcdf(tmp_path / "mask.nc")
+    text = LAKE.replace(
+        'water = "0.7 - y + 0.1*sin(2*pi*x)"',
+        'water = { file = "mask.nc", variable = "depth" }',
+    )
+    for name in "huv":
+        text = re.sub(
+            rf"(\[fields.{name}\]\ninitial = ).*",
+            rf'\1{{ file = "out/lake.nc", variable = "{name}" }}',
+            text,
+        )
+    path.write_text(text.replace('out = "out"', 'out = "again"'))
+    run(str(path), say=print)
+    with xr.open_dataset(tmp_path / "again" / "lake.nc") as opened:
+        np.testing.assert_array_equal(opened.h.values[0], h[-1])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('velocity = "x"\n', "", "which axis this is the velocity"),
+        ('velocity = "x"\n', 'velocity = "z"\n', "fields.u.velocity holds z"),
+        ('"free-slip"\n[fields.v]', '"slippery"\n[fields.v]', "free-slip"),
+        ('"0.7 - y + 0.1*sin(2*pi*x)"', "-1", "no water"),
+        ('"0.7 - y + 0.1*sin(2*pi*x)"', '"w"', "coast.water"),
+    ],
+)
+def test_a_file_whose_coasts_will_not_do(tmp_path, old, new, said):
+    assert old in LAKE
+    path = tmp_path / "lake.toml"
+    path.write_text(LAKE.replace(old, new))
+    with pytest.raises(InputError, match=said):
+        check(str(path))

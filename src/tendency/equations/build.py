@@ -24,12 +24,14 @@ from tendency.equations.values import (
     forcing,
     initial,
     positions,
+    water,
     with_expressions,
 )
 from tendency.errors import InputError, nearest
 from tendency.grid import HALF, Axis, Grid
 from tendency.integrate import AbstractScheme, Integrated
 from tendency.stiff import ETDRK4, IMEXRungeKutta, ars343
+from tendency.symbolic.coasts import Coast, Mask, open_at
 from tendency.symbolic.differences import Differences
 from tendency.symbolic.generated import Generated, generate
 from tendency.symbolic.spectral import Spectral, linear_part
@@ -46,6 +48,7 @@ class Built(NamedTuple):
     cell: Integrated
     state: Mapping[str, Numbers]
     forcing: Mapping[str, Numbers] | None  # at the ends of the steps
+    water: Mask | None  # on the cells, where there is land
 
     @property
     def generated(self) -> Generated:
@@ -57,6 +60,12 @@ class Built(NamedTuple):
     def carry(self) -> Carry:
         """Before the first step."""
         return self.cell.init({k: jnp.asarray(v) for k, v in self.state.items()})
+
+    def sea(self, name: str) -> Mask | None:
+        """Where a field stands in the water, where there is land."""
+        if self.water is None:
+            return None
+        return open_at(self.water, self.grid, self.offsets[name])
 
     @property
     def times(self) -> Float[np.ndarray, " time"]:
@@ -89,12 +98,16 @@ def build(asked: Equations) -> Built:
     )
     _same("fields", list(asked.fields), list(system.fields))
     for name, field in asked.fields.items():
-        for axis in field.staggered:
-            if axis not in names:
-                raise InputError(
-                    f"fields.{name}.staggered holds {axis}, which is no axis: "
-                    f"{nearest(axis, names)}"
-                )
+        for what, axes in (
+            ("staggered", field.staggered),
+            ("velocity", [field.velocity] if field.velocity else []),
+        ):
+            for axis in axes:
+                if axis not in names:
+                    raise InputError(
+                        f"fields.{name}.{what} holds {axis}, which is no axis: "
+                        f"{nearest(axis, names)}"
+                    )
     symbols: dict[str, Expr] = {str(s): s for s in (*system.parameters, TIME)}
     symbols |= {str(s): s for s in system.coordinates}
     given = expressions_of(asked, system, symbols)
@@ -106,6 +119,10 @@ def build(asked: Equations) -> Built:
         for name, field in asked.fields.items()
     }
     asks = asked.method
+    wet = water(asked, declared, grid)
+    coast = None
+    if asked.coast is not None and wet is not None:
+        coast = Coast(wet, "no" if asked.coast.slip == "no-slip" else "free")
     method = Differences(asks.differences, asks.upwind)
     generated = generate(
         system,
@@ -119,15 +136,19 @@ def build(asked: Equations) -> Built:
                     asked.constants[name].values,
                     positions(grid, [str(a) for a in field.args]),
                     f"constants.{name}",
+                    _along(wet, system, field),
                 )
             )
             for field in system.constants
             for name in [field.func.__name__]
         },
+        coast=coast,
     )
     values = dict(declared.parameters)
     state = {
-        name: initial(asked.fields[name].initial, name, system, grid, offsets, values)
+        name: initial(
+            asked.fields[name].initial, name, system, grid, offsets, values, wet
+        )
         for name in system.fields
     }
     return Built(
@@ -138,7 +159,13 @@ def build(asked: Equations) -> Built:
         Integrated(generated, asked.time.dt, _scheme(asked, system, grid)),
         state,
         forcing(asked, system, generated, grid),
+        wet,
     )
+
+
+def _along(water: Mask | None, system: System, field: Expr) -> Mask | None:
+    """The water, where a field varies along all axes."""
+    return water if len(field.args) == len(system.coordinates) else None
 
 
 def _grid(asked: Equations) -> Grid:

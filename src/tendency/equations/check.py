@@ -39,8 +39,21 @@ def check(built: Built, found: Stability) -> dict[str, Rows]:
         )
         for axis in built.grid.axes
     ]
+    tables["coast"] = _coast(built)
     tables["time"] = _time(built, found)
     return {heading: rows for heading, rows in tables.items() if rows}
+
+
+def _coast(built: Built) -> Rows:
+    coast, water = built.asked.coast, built.water
+    if coast is None or water is None:
+        return []
+    given = coast.water
+    told = given.expression or f"{given.variable or 'values'} of {given.file}"
+    return [
+        ("water", f"{water.sum()} of {water.size} cells, where {told} > 0"),
+        ("coasts", f"nothing crosses them, {coast.slip}"),
+    ]
 
 
 def _field(built: Built, name: str) -> tuple[str, str]:
@@ -65,6 +78,8 @@ def _condition(name: str, axis: str, end: Condition) -> str:
     if end.robin is not None:
         robin = end.robin
         return f"{robin.value:g} {name} + {robin.slope:g} {slope} = {robin.equals}"
+    if end.slip is not None:
+        return str(end.slip)
     if end.dirichlet is not None:
         return f"{name} = {end.dirichlet}"
     return f"{slope} = {end.neumann}"

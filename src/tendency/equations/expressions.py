@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import sympy
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
@@ -76,23 +76,28 @@ def on_positions(
     names: Mapping[Expr, Any],
     shape: tuple[int, ...],
     where: str,
+    sea: Bool[np.ndarray, "..."] | None = None,
 ) -> Numbers:
-    """The values of an expression over a field of this shape.
+    """The values of an expression over a field of this shape; beside the sea, 0.
 
     Raises:
         InputError: one of them is not finite.
     """
     with np.errstate(all="ignore"):
         values = np.asarray(evaluate(node, names), float)
-    return finite(np.array(np.broadcast_to(values, shape)), where)
+    return finite(np.array(np.broadcast_to(values, shape)), where, sea)
 
 
-def finite(values: Numbers, where: str) -> Numbers:
-    """The values, if all are finite.
+def finite(
+    values: Numbers, where: str, sea: Bool[np.ndarray, "..."] | None = None
+) -> Numbers:
+    """The values, if all are finite; where there is no sea, 0 whatever they are.
 
     Raises:
         InputError: one is not.
     """
+    if sea is not None:
+        values = np.where(sea, values, 0.0)
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         place = ", ".join(map(str, bad[0]))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from tendency.equations.expressions import Numbers, finite
 from tendency.equations.settings import Given
@@ -17,18 +17,40 @@ _TIMES = ("time", "t")
 FACES = "_faces"  # after the name of a coordinate: that of a staggered field
 
 
-def field_from_file(given: Given, positions: Positions, where: str) -> Numbers:
+def field_from_file(
+    given: Given,
+    positions: Positions,
+    where: str,
+    sea: Bool[np.ndarray, "..."] | None = None,
+) -> Numbers:
     """A field on these positions, axes in their order; of several times the last.
+
+    Where there is no sea, values may be missing, and are 0.
 
     Raises:
         InputError: no such file or variable, other axes, sizes or positions, or values
             that are missing.
     """
+    return finite(_last(given, positions, where), where, sea)
+
+
+def water_from_file(
+    given: Given, positions: Positions, where: str
+) -> Bool[np.ndarray, "..."]:
+    """Where the values are above 0; where they are missing there is land.
+
+    Raises:
+        InputError: as for a field.
+    """
+    return _last(given, positions, where) > 0
+
+
+def _last(given: Given, positions: Positions, where: str) -> Numbers:
     found = _variable(given, [*positions], where)
     for time in _TIMES:
         if time in found.dims and time not in positions:
             found = found.isel({time: -1})
-    return finite(_arranged(found, positions, where), where)
+    return _arranged(found, positions, where)
 
 
 def series_from_file(

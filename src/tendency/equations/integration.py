@@ -16,7 +16,7 @@ from tendency.forecasting import forecast
 
 
 class Ran(NamedTuple):
-    """The states that were saved, those before one stops being finite."""
+    """The states that were saved, those before one stops being finite; NaN on land."""
 
     times: Float[np.ndarray, " time"]  # [time.units]
     states: dict[str, Numbers]  # time first
@@ -35,9 +35,12 @@ def integrate(built: Built) -> Ran:
         for name in built.system.fields
         for values in [saved[name]]
     }
-    whole = np.all(
-        [np.isfinite(v.reshape(len(v), -1)).all(axis=1) for v in states.values()], 0
-    )
+    seas = {name: built.sea(name) for name in states}
+    wet = [v if seas[k] is None else v[:, seas[k]] for k, v in states.items()]
+    whole = np.all([np.isfinite(v.reshape(len(v), -1)).all(axis=1) for v in wet], 0)
+    for name, sea in seas.items():
+        if sea is not None:
+            states[name] = np.where(sea, states[name], np.nan)
     if whole.all():
         return Ran(built.times, states, None)
     first = int(np.argmin(whole))
@@ -46,10 +49,10 @@ def integrate(built: Built) -> Ran:
 
 
 def integrals(built: Built, ran: Ran) -> dict[str, Float[np.ndarray, " time"]]:
-    """Each field times the size of a cell, summed over the grid."""
+    """Each field times the size of a cell, summed over the water."""
     cell = float(np.prod([axis.spacing for axis in built.grid.axes]))
     return {
-        name: values.reshape(len(values), -1).sum(axis=1) * cell
+        name: np.nansum(values.reshape(len(values), -1), axis=1) * cell
         for name, values in ran.states.items()
     }
 

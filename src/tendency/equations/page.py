@@ -126,7 +126,7 @@ def _map(built: Built, ran: Ran, name: str, values: Numbers) -> Frames:
 
 def _limits(values: Numbers) -> tuple[float, float]:
     """Of the colours: a thousandth of the values lie beyond each."""
-    low, high = np.percentile(values, (0.1, 99.9))
+    low, high = np.nanpercentile(values, (0.1, 99.9))
     return float(low), float(high)
 
 
@@ -150,7 +150,7 @@ def _table(built: Built, ran: Ran, sums: dict[str, Numbers]) -> Table:
     for name, series in sums.items():
         first, last = float(series[0]), float(series[-1])
         final = ran.states[name][-1]
-        low, high = float(final.min()), float(final.max())
+        low, high = float(np.nanmin(final)), float(np.nanmax(final))
         rows.append((name, first, last, last - first, low, high))
     what = "integral" if built.grid.axes else "value"
     columns = (

@@ -15,7 +15,8 @@ from tendency.configuration import Table, shown
 Explicit = Literal["euler", "ssprk3", "rk4", "dormand_prince5", "adams_bashforth3"]
 Stiff = Literal["etdrk4", "ars343"]  # for the spectral method
 STIFF = get_args(Stiff)
-_KINDS = ("dirichlet", "neumann", "robin")
+_KINDS = ("dirichlet", "neumann", "robin", "slip")
+Slip = Literal["free-slip", "no-slip"]
 DATED = ("seconds", "minutes", "hours", "days")
 
 
@@ -103,12 +104,20 @@ class Robin(Table):
     equals: Expression = "0"
 
 
+def _as_slip(value: Any) -> Any:
+    """`boundary.y = "free-slip"`."""
+    return {"slip": value} if isinstance(value, str) else value
+
+
 class Condition(Table):
-    """One of the three; the normal points out of the domain."""
+    """One of the four; the normal points out of the domain."""
 
     dirichlet: Expression | None = None  # u
     neumann: Expression | None = None  # ∂u/∂n
     robin: Robin | None = None
+    slip: Slip | None = None  # of a velocity at a solid wall
+
+    _slip = model_validator(mode="before")(_as_slip)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -123,8 +132,11 @@ class Boundary(Table):
     dirichlet: Expression | None = None
     neumann: Expression | None = None
     robin: Robin | None = None
+    slip: Slip | None = None
     lower: Condition | None = None
     upper: Condition | None = None
+
+    _slip = model_validator(mode="before")(_as_slip)
 
     @model_validator(mode="after")
     def _one_or_two(self) -> Self:
@@ -152,6 +164,7 @@ class FieldTable(Table):
     units: str = "1"
     boundary: dict[str, Boundary] = Field(default={})  # by bounded axis
     staggered: list[str] = Field(default=[])  # axes along which it stands on the faces
+    velocity: Name | None = None  # the axis along which it is the velocity
 
 
 class ConstantTable(Table):
@@ -178,6 +191,13 @@ class AxisTable(Table):
     upper: float = 1.0
     periodic: bool = True
     units: str = "1"
+
+
+class CoastTable(Table):
+    """`[coast]`: land within the domain, whose coasts nothing crosses."""
+
+    water: Given  # there is some where this is above 0
+    slip: Slip = "free-slip"  # of velocities on the faces
 
 
 class Method(Table):
@@ -238,6 +258,7 @@ class Equations(Table):
     constants: dict[str, ConstantTable] = Field(default={})
     forcings: dict[str, ForcingTable] = Field(default={})
     axes: dict[str, AxisTable] = Field(default={})
+    coast: CoastTable | None = None
     method: Method = Method()
     time: Time
     output: Output = Output()

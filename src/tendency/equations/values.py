@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 
 from tendency.equations.expressions import Expr, Numbers, expression, on_positions
-from tendency.equations.given import field_from_file, series_from_file
+from tendency.equations.given import (
+    field_from_file,
+    series_from_file,
+    water_from_file,
+)
 from tendency.equations.settings import Condition, Equations, Given
+from tendency.errors import InputError
 from tendency.grid import Grid
 from tendency.symbolic import boundary
+from tendency.symbolic.coasts import Mask, open_at
 from tendency.symbolic.generated import Generated
 from tendency.symbolic.system import TIME, System
 
@@ -54,10 +60,20 @@ def with_expressions(system: System, given: Mapping[Expr, Expr]) -> System:
 def boundaries(asked: Equations, symbols: Mapping[str, Expr]) -> boundary.Boundaries:
     """The conditions at the ends of the bounded axes, their expressions read."""
 
-    def condition(asked: Condition, where: str) -> boundary.Condition:
+    def condition(
+        asked: Condition, where: str, velocity: str | None, axis: str
+    ) -> boundary.Condition:
         def read(text: str) -> Expr:
             return expression(text, symbols, where)
 
+        if asked.slip is not None:
+            if velocity is None:
+                raise InputError(
+                    f"{where} is {asked.slip}, and of which axis this is the velocity "
+                    'is not told: add velocity = "..." to the field'
+                )
+            zero = velocity == axis or asked.slip == "no-slip"
+            return boundary.dirichlet() if zero else boundary.neumann()
         if asked.robin is not None:
             robin = asked.robin
             return boundary.robin(robin.value, robin.slope, read(robin.equals))
@@ -69,7 +85,9 @@ def boundaries(asked: Equations, symbols: Mapping[str, Expr]) -> boundary.Bounda
     for name, field in asked.fields.items():
         for axis, table in field.boundary.items():
             where = f"fields.{name}.boundary.{axis}"
-            lower, upper = (condition(end, where) for end in table.ends)
+            lower, upper = (
+                condition(end, where, field.velocity, axis) for end in table.ends
+            )
             found.setdefault(name, {})[axis] = lower, upper
     return found
 
@@ -93,19 +111,46 @@ def initial(
     grid: Grid,
     offsets: Mapping[str, tuple[Fraction, ...]],
     parameters: Mapping[Expr, float],
+    water: Mask | None,
 ) -> Numbers:
-    """A field at the start."""
+    """A field at the start; on land, and on faces that touch it, 0."""
     where = f"fields.{name}.initial"
+    sea = None if water is None else open_at(water, grid, offsets[name])
     if given.expression is None:
         names = [a.name for a in grid.axes]
-        return field_from_file(given, positions(grid, names, offsets[name]), where)
-    coordinates = grid.coordinates(offsets[name])
+        return field_from_file(given, positions(grid, names, offsets[name]), where, sea)
+    return _on_grid(given, grid, offsets[name], system, parameters, where, sea)
+
+
+def water(asked: Equations, system: System, grid: Grid) -> Mask | None:
+    """Where there is water on the cells, of a file with land."""
+    if asked.coast is None:
+        return None
+    given, where = asked.coast.water, "coast.water"
+    cells = (Fraction(0),) * len(grid.axes)
+    if given.expression is None:
+        names = [a.name for a in grid.axes]
+        return water_from_file(given, positions(grid, names, cells), where)
+    return _on_grid(given, grid, cells, system, system.parameters, where, None) > 0
+
+
+def _on_grid(
+    given: Given,
+    grid: Grid,
+    offsets: tuple[Fraction, ...],
+    system: System,
+    parameters: Mapping[Expr, float],
+    where: str,
+    sea: Mask | None,
+) -> Numbers:
+    """The values of an expression."""
+    coordinates = grid.coordinates(offsets)
     values: dict[Expr, Any] = {s: coordinates[str(s)] for s in system.coordinates}
     values |= parameters
     symbols = {str(s): s for s in values}
-    node = expression(given.expression, symbols, where)
-    shape = tuple(a.size(o) for a, o in zip(grid.axes, offsets[name], strict=True))
-    return on_positions(node, values, shape, where)
+    node = expression(str(given.expression), symbols, where)
+    shape = tuple(a.size(o) for a, o in zip(grid.axes, offsets, strict=True))
+    return on_positions(node, values, shape, where, sea)
 
 
 def forcing(
