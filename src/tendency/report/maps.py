@@ -2,7 +2,7 @@
 
 An image holds one pixel a grid cell and nothing else: the page sets the scale, the
 coordinates and the titles as text, so that they stay legible on a telephone and follow
-the light or dark theme. Missing values are transparent.
+the light or dark theme. Missing values, such as land, are a veil of grey.
 """
 
 import struct
@@ -19,7 +19,8 @@ from tendency.report.blocks import ColourBar, Frames, Panel
 from tendency.report.numbers import with_units
 
 _LEVELS = 96  # colours of a map; more are not told apart, and cost bytes
-_MISSING = _LEVELS  # the palette's last entry, transparent
+_MISSING = _LEVELS  # the palette's last entry
+_VEIL = (128, 128, 128, 130)  # its colour and opacity, on either theme
 _WIDTH, _HEIGHT = 480, 320  # [pixels]; a larger field is averaged to fit
 _FRAMES = 120
 
@@ -209,7 +210,8 @@ def _png(
     head = struct.pack(">IIBBBBB", rows.shape[1], rows.shape[0], 8, 3, 0, 0, 0)
     palette = np.zeros((_MISSING + 1, 3), np.uint8)
     palette[:_LEVELS] = colours
-    opacity = bytes([255] * _MISSING + [0])
+    palette[_MISSING] = _VEIL[:3]
+    opacity = bytes([255] * _MISSING + [_VEIL[3]])
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         _chunk(kind, content)
         for kind, content in (
