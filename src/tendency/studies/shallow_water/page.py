@@ -10,6 +10,7 @@ from tendency.grid import HALF, Grid
 from tendency.report.blocks import Chart, Code, Column, Frames, Section, Table
 from tendency.report.charts import series_chart
 from tendency.report.maps import plane_frames
+from tendency.report.numbers import with_units
 from tendency.report.page import Page
 from tendency.report.provenance import Provenance
 from tendency.studies.shallow_water.budget import vorticity
@@ -103,7 +104,7 @@ def _budget(budget: Mapping[str, Float[np.ndarray, " time"]]) -> Section:
     for name, (title, units) in names.items():
         first, last = float(budget[name][0]), float(budget[name][-1])
         drift = float(np.abs(budget[name] / first - 1).max())
-        rows.append((f"{title} [{units}]", first, last, drift))
+        rows.append((with_units(title, units), first, last, drift))
     energies = {
         "kinetic": budget["kinetic"] - budget["kinetic"][0],
         "available potential": budget["potential"] - budget["potential"][0],
@@ -111,7 +112,7 @@ def _budget(budget: Mapping[str, Float[np.ndarray, " time"]]) -> Section:
     return Section(
         "What stays",
         "Mass is in flux form, and no flux crosses a coast. Energy and potential "
-        "enstrophy are lost to viscosity; the scheme keeps neither by itself in "
+        "enstrophy go to viscosity, and the scheme keeps neither to rounding in "
         "nonlinear flow.",
         (
             Table(
@@ -132,7 +133,7 @@ def _budget(budget: Mapping[str, Float[np.ndarray, " time"]]) -> Section:
                     units="m3 s-2",
                     time_units="days",
                 ),
-                "What the eddies take from the jet.",
+                "Energy, less that of the first day.",
                 "Change of kinetic and available potential energy over time.",
             ),
         ),
