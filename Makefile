@@ -3,6 +3,8 @@ PYTHON ?= python3
 OUT ?= runs/lorenz63
 BIN := .venv/bin
 PEERS := benchmarks/.peers
+KERAS := benchmarks/.keras
+PYQG := benchmarks/.pyqg
 
 .PHONY: run test lint docs bench clean
 
@@ -22,10 +24,12 @@ docs: .venv/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/.core $(PEERS)/.installed
+	-$(MAKE) $(KERAS)/.installed
+	-$(MAKE) $(PYQG)/.installed
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv $(PEERS) .cache site
+	rm -rf .venv $(PEERS) $(KERAS) $(PYQG) .cache site
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -44,4 +48,16 @@ $(PEERS)/.installed: pyproject.toml | .venv/.core
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"], sep="\n")' > $(PEERS)/requirements.txt
 	$(PEERS)/bin/pip install --quiet --requirement $(PEERS)/requirements.txt
+	touch $@
+
+# These two need older packages than the others, and may fail: they are left out then.
+$(KERAS)/.installed:
+	test -d $(KERAS) || $(PYTHON) -m venv $(KERAS)
+	$(KERAS)/bin/pip install --quiet 'tensorflow-cpu==2.15.*' pdenetgen==1.0.2 sympy jinja2 || { rm -rf $(KERAS); false; }
+	touch $@
+
+$(PYQG)/.installed:  # needs the headers of FFTW
+	test -d $(PYQG) || $(PYTHON) -m venv $(PYQG)
+	$(PYQG)/bin/pip install --quiet 'numpy<2' 'cython<3' 'setuptools<70' wheel scipy setuptools_scm pyfftw || { rm -rf $(PYQG); false; }
+	$(PYQG)/bin/pip install --quiet --no-build-isolation pyqg==0.7.2 || { rm -rf $(PYQG); false; }
 	touch $@

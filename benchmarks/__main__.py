@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import startup, tables
-from benchmarks.measure import HERE, PYTHON, measure
+from benchmarks.measure import HERE, Peer, measure
 
 RATIOS = ("training", "rollout", "recurrent", "analogs", "sparse", "generated")
 _OURS = ("tendency", "jax", "jaxlib", "equinox", "numpy")
-_PEERS = ("torch", "torchdiffeq", "scikit-learn", "pysindy", "numpy")
+_PEERS = {
+    ".peers": (
+        *("torch", "torchdiffeq", "scikit-learn", "pysindy", "numpy"),
+        *("py-pde", "numba", "pyqg-jax"),
+    ),
+    ".keras": ("pdenetgen", "tensorflow-cpu"),
+    ".pyqg": ("pyqg",),
+}
 
 
 def main() -> None:
@@ -36,6 +43,8 @@ def main() -> None:
         module = f"benchmarks.{name}"
         for case in importlib.import_module(module).CASES:
             _say(case.name)
+            for reason in filter(None, (peer.missing() for peer in case.peers)):
+                _say(reason)
             ratios += measure(module, case)
     machine = about()
     print(tables.heading(machine))
@@ -61,7 +70,12 @@ def about() -> dict[str, Any]:
         "cores": cores,
         "python": platform.python_version(),
         "ours": _versions(sys.executable, _OURS),
-        "peers": _versions(PYTHON, _PEERS),
+        "peers": {
+            name: number
+            for environment, packages in _PEERS.items()
+            if (python := Peer("", "", environment=environment).python).exists()
+            for name, number in _versions(python, packages).items()
+        },
     }
 
 

@@ -4,35 +4,28 @@ from benchmarks.measure import Case, Peer
 
 STEPS = 2_000
 _HAND = "stencils_jax"
+_NET = "stencils_pdenetgen"
+_HANDS = (Peer("JAX by hand", _HAND, asked=0.9),)
+_NETS = (
+    Peer("PDE-NetGen, XLA", _NET, asked=25.0, environment=".keras"),
+    Peer("PDE-NetGen, XLA, looped", _NET, {"looped": True}, environment=".keras"),
+)
+
+
+def _both(name: str, model: str, points: int = 241, peers=_HANDS) -> tuple[Case, Case]:
+    """Alone, and 64 members together."""
+    setting = {"model": model, "points": points}
+    more = {**setting, "members": 64}
+    return (
+        Case(name, "step", peers, setting, tolerance=1e-10),
+        Case(f"{name}, 64 members", "step", peers, more, tolerance=1e-10),
+    )
+
+
 CASES = (
-    Case(
-        "Burgers, 241 points",
-        "step",
-        (Peer("JAX by hand", _HAND, asked=0.9),),
-        {"model": "burgers"},
-        tolerance=1e-10,
-    ),
-    Case(
-        "Burgers, 241 points, 64 members",
-        "step",
-        (Peer("JAX by hand", _HAND, asked=0.9),),
-        {"model": "burgers", "members": 64},
-        tolerance=1e-10,
-    ),
-    Case(
-        "mean, variance, aspect, 241 points",
-        "step",
-        (Peer("JAX by hand", _HAND, asked=0.9),),
-        {"model": "moments"},
-        tolerance=1e-10,
-    ),
-    Case(
-        "diffusion, 100 x 100",
-        "step",
-        (Peer("JAX by hand", _HAND, asked=0.9),),
-        {"model": "diffusion", "points": 100},
-        tolerance=1e-10,
-    ),
+    *_both("Burgers, 241 points", "burgers", peers=(*_HANDS, *_NETS)),
+    *_both("mean, variance, aspect, 241 points", "moments"),
+    *_both("diffusion, 100 x 100", "diffusion", 100),
     Case(
         "diffusion, 256 x 256",
         "step",
@@ -46,7 +39,10 @@ CASES = (
     Case(
         "two-layer QG, 128 x 128, AB3",
         "step",
-        (Peer("pyqg-jax", "layers_pyqg_jax", asked=4.0),),
+        (
+            Peer("pyqg-jax", "layers_pyqg_jax", asked=4.0),
+            Peer("pyqg, FFTW", "layers_pyqg", asked=1.8, environment=".pyqg"),
+        ),
         {"model": "layers", "points": 128},
         tolerance=1e-6,
     ),
@@ -93,7 +89,7 @@ def prepare(model, members=1, points=241):
         system = System.of([equation], coordinates="xy", parameters=viscosity)
         cell = tendency.Integrated(generate(system, plane), dt=1e-4)
         start = {"u": np.random.default_rng(0).random((points, points))}
-        steps = 200
+        steps = 20 if members > 1 else 200
     else:
         from tendency.physics.quasigeostrophic import two_layer_quasigeostrophic
 

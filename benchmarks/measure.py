@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
-PYTHON = HERE / ".peers" / "bin" / "python"
 TURN = 0.5  # [s]
 ROUNDS = 9
 THREADS = 1, None  # and as many as a side likes
@@ -29,12 +28,28 @@ _THREADS = ("NPROC", *(f"{s}_NUM_THREADS" for s in ("OMP", "MKL", "OPENBLAS")))
 
 @dataclass(frozen=True)
 class Peer:
-    """A module of `peers`, and how many times our CPU time it was asked to take."""
+    """A module of `peers`, and how many times our CPU time it was asked to take.
+
+    One whose packages do not go with the others has an environment of its own, and is
+    left out where that could not be built.
+    """
 
     name: str
     module: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     asked: float | None = None
+    environment: str = ".peers"
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of its environment."""
+        return HERE / self.environment / "bin" / "python"
+
+    def missing(self) -> str | None:
+        """Why it cannot be compared with, if so."""
+        if self.python.exists():
+            return None
+        return f"{self.name} left out: benchmarks/{self.environment} is not built"
 
 
 @dataclass(frozen=True)
@@ -123,10 +138,11 @@ def measure(module: str, case: Case) -> list[dict[str, Any]]:
             strict=True,
         )
         theirs, differences = [], []
-        for peer in case.peers:
+        peers = [peer for peer in case.peers if not peer.missing()]
+        for peer in peers:
             arguments = {"problem": answers[0].get("problem"), **peer.arguments}
             for threads in THREADS:
-                of = f"benchmarks.peers.{peer.module}", PYTHON, threads
+                of = f"benchmarks.peers.{peer.module}", peer.python, threads
                 side, answer = prepared(*of, **arguments)
                 theirs.append(side)
                 differences.append(apart(answers[0]["agreed"], answer["agreed"]))
@@ -150,7 +166,7 @@ def measure(module: str, case: Case) -> list[dict[str, Any]]:
             "asked": peer.asked,
             **compared(turns[:n], turns[n * (i + 1) : n * (i + 2)]),
         }
-        for i, peer in enumerate(case.peers)
+        for i, peer in enumerate(peers)
     ]
 
 

@@ -69,3 +69,11 @@ def test_tables():
         "≥ 20 ",
         "no      |",
     ]
+
+
+def test_a_peer_without_its_environment_is_left_out_with_the_reason(tmp_path):
+    peer = measure.Peer("other", "module", environment=str(tmp_path))
+    assert peer.missing() == f"other left out: benchmarks/{tmp_path} is not built"
+    peer.python.parent.mkdir()
+    peer.python.touch()
+    assert peer.missing() is None
