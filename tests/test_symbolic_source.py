@@ -130,8 +130,42 @@ def coasts():
     )
 
 
+def channel():
+    """A stream function by waves, in a channel, and a mean."""
+    system = System.of(
+        [
+            "d_t q = -J_xy(psi, q) - beta*d_x psi - mean(q**2)*q",
+            "d_xx psi + d_yy psi - F*psi = q",
+        ],
+        coordinates=["x", "y"],
+        parameters={"beta": 1.0, "F": 2.0},
+        unknown=["psi"],
+    )
+    grid = Grid.of(Axis("x", 12), Axis("y", 9, periodic=False))
+    ends = {name: {"y": dirichlet()} for name in ("q", "psi")}
+    return generate(system, grid, boundaries=ends)
+
+
+def pressure():
+    """An elliptic equation by iterations, around an island."""
+    system = System.of(
+        ["d_t q = -p + d_xx q + d_yy q", "d_x(k*d_x p) + d_y(k*d_y p) = q"],
+        coordinates=["x", "y"],
+        constants=["k"],
+        unknown=["p"],
+    )
+    grid = Grid.of(Axis("x", 9), Axis("y", 8, periodic=False))
+    water = np.ones((9, 8), bool)
+    water[3:5, 2:5] = False
+    ends = {"q": {"y": neumann()}, "p": {"y": (dirichlet(), neumann())}}
+    given = {"k": 1 + np.random.default_rng(0).random((9, 8))}
+    return generate(system, grid, boundaries=ends, constants=given, coast=Coast(water))
+
+
 MODELS = {
     "burgers": burgers,
+    "channel": channel,
+    "pressure": pressure,
     "burgers, order 8": lambda: burgers(method=Differences(8)),
     "burgers, spectral": lambda: burgers(method=Spectral()),
     "forced": forced,
@@ -141,7 +175,12 @@ MODELS = {
     "shallow water": shallow_water,
     "vorticity": vorticity,
 }
-FOURIER = ("burgers, spectral", "vorticity")  # which Keras cannot have
+FOURIER = (
+    "burgers, spectral",
+    "vorticity",
+    "channel",
+    "pressure",
+)  # which Keras cannot have
 
 
 @pytest.fixture(params=MODELS)
@@ -297,5 +336,5 @@ def test_what_cannot_be_written_is_refused():
         model.source("c")
     with pytest.raises(InputError, match="the scheme AdamsBashforth3"):
         model.source(dt=0.1, scheme=adams_bashforth3)
-    with pytest.raises(InputError, match="Keras has no Fourier transform"):
+    with pytest.raises(InputError, match="keras has no Fourier transform"):
         vorticity().source("keras")

@@ -93,17 +93,19 @@ def boundaries_of(
     """By field and axis, their expressions read.
 
     Raises:
-        InputError: a bounded axis of a field without conditions, conditions on a
-            periodic axis, or an unknown field, axis or name in an expression.
+        InputError: conditions on a periodic axis, or an unknown field, axis or name in
+            an expression.
     """
     axes = {axis.name: axis for axis in grid.axes}
     names = _names(system)
+    others = (*system.unknown, *system.diagnostic)
+    known = [*system.fields, *(f.func.__name__ for f in others)]
     found = {}
     for field, by_axis in given.items():
-        if field not in system.fields:
+        if field not in known:
             raise InputError(
-                f"boundaries are given for {field}, and the prognostic fields are "
-                f"{', '.join(system.fields)}"
+                f"boundaries are given for {field}, and the fields of the equations "
+                f"are {', '.join(known)}"
             )
         for axis, ends in by_axis.items():
             if axis not in axes or axes[axis].periodic:
@@ -118,13 +120,6 @@ def boundaries_of(
                     for c in both
                 )
             )
-    for field in system.fields:
-        for axis in grid.axes:
-            if not axis.periodic and (field, axis.name) not in found:
-                raise InputError(
-                    f"axis {axis.name} is bounded and {field} has no boundary "
-                    f"condition there: give dirichlet, neumann or robin at both ends"
-                )
     return found
 
 

@@ -112,23 +112,32 @@ class Shores:
         first = np.argwhere(water)[0]
         self._somewhere = tuple((int(j), int(j) + 1) for j in first)
 
-    def filled(self, field: Expr) -> str:
+    def filled(self, field: Expr, name: str) -> str:
         """A field whose values on land can do no harm: those of a cell of water.
 
         On closed faces it is zero.
+
+        Arguments:
+            name: of its values.
         """
-        name, offsets = field.func.__name__, self.lowering.offset(field)
+        offsets = self.lowering.offset(field)
         if not self._everywhere(field) or self.water.all():
             return name
         other = 0.0 if any(offsets) else ("window", name, self._somewhere)
-        mask = self._mask(Place(offsets, ((0, 0),) * len(offsets)))
+        mask = self.mask(Place(offsets, ((0, 0),) * len(offsets)))
         return self.lowering.assign(f"{name}_", ("select", mask, name, other))
+
+    def shares(self) -> str | None:
+        """The name of the weights of a mean over the water."""
+        if self.water.all():
+            return None
+        return self._named("share", self.water / self.water.sum())
 
     def tendency(self, value: Expression, place: Place) -> Expression:
         """Zero on land and on closed faces."""
         if self.water.all():
             return value
-        return ("select", self._mask(place), value, 0.0)
+        return ("select", self.mask(place), value, 0.0)
 
     def stencil(
         self,
@@ -212,7 +221,7 @@ class Shores:
             return half
         own = self.lowering.offset(operand)
         if self.no_slip and any(own):
-            mask = self._mask(place)
+            mask = self.mask(place)
             return half if mask is None else ("*", mask, half)
         anyone = [not o for o in own]
         wet = [
@@ -232,7 +241,7 @@ class Shores:
             else self.lowering.cells
         )
         if velocity or not (self.no_slip and any(own)):
-            return self._mask(place)
+            return self.mask(place)
         open_faces = self._open(place).astype(float)
         beside = open_at(
             self.water,
@@ -247,12 +256,13 @@ class Shores:
     def _passes(self, face: Place) -> str | None:
         """Whether a flux does; a stress at a corner does, under no-slip."""
         corner = sum(map(bool, face.offsets)) > 1
-        return None if self.no_slip and corner else self._mask(face)
+        return None if self.no_slip and corner else self.mask(face)
 
     def _open(self, place: Place) -> Mask:
         return open_at(self.water, self.lowering.grid, place.offsets, place.reach)
 
-    def _mask(self, place: Place) -> str | None:
+    def mask(self, place: Place) -> str | None:
+        """The name of 1 where a place is in the water; None where all are."""
         mask = self._open(place)
         if mask.all():
             return None

@@ -22,6 +22,7 @@ from tendency.symbolic import stencils
 from tendency.symbolic.arakawa import arakawa
 from tendency.symbolic.boundary import Ends
 from tendency.symbolic.coasts import Coast, Masks, Shores, water_of
+from tendency.symbolic.elliptic import Elliptic
 from tendency.symbolic.faces import RECONSTRUCTIONS
 from tendency.symbolic.ghosts import Ghosts
 from tendency.symbolic.lowering import Lowering, Place, defined
@@ -58,8 +59,13 @@ def lower(
     offsets: Mapping[str, tuple[Fraction, ...]],
     boundaries: Mapping[tuple[str, str], Ends],
     coast: Coast | None = None,
+    *,
+    diagnostics: bool = False,
 ) -> tuple[Program, Masks]:
     """The program of the tendency, and the masks of its coasts by name.
+
+    Arguments:
+        diagnostics: the program of the diagnostic and the unknown fields instead.
 
     Raises:
         InputError: an order that is not offered, too few points for the stencils, or
@@ -86,7 +92,7 @@ def lower(
         lowering = Stencils(system, grid, method, offsets, boundaries, dict(reach))
         if coast is not None and water is not None:
             lowering.shores = Shores(lowering, water, coast.slip == "no")
-        program = lowering.program()
+        program = lowering.program(diagnostics)
         if lowering.needed == reach:
             return program, lowering.shores.arrays if lowering.shores else {}
         reach = lowering.needed
@@ -105,23 +111,41 @@ class Stencils(Lowering):
         self.transport = Transport(self, method)
         self.shores: Shores | None = None
         self.ghosts = Ghosts(self, method.order, self.offsets, boundaries)
+        # Diagnostic fields with conditions of their own are computed, not put in.
+        own = {name for name, _ in boundaries}
+        known = defined(system, kept={f for f in system.diagnostic if _name(f) in own})
+        self.known = known
+        self.starts: dict[Expr, str] = {}  # other fields -> the name of their values
+        self.elliptic = Elliptic(self, known)
         self.steps = [self.new(f"D{axis.name.upper()}") for axis in grid.axes]
 
-    def program(self) -> Program:
+    def program(self, diagnostics: bool) -> Program:
+        outputs = self._diagnostics() if diagnostics else self._tendencies()
+        numbers = zip(self.steps, (a.spacing for a in self.grid.axes), strict=True)
+        return Program(tuple(numbers), tuple(self.assigned.items()), tuple(outputs))
+
+    def _diagnostics(self) -> list[tuple[str, str]]:
+        place, outputs = Place(self.cells, ((0, 0),) * self.dim), []
+        for field in (*self.system.diagnostic, *self.system.unknown):
+            value = self.value(field.xreplace(self.known), place)
+            if not isinstance(value, str):
+                value = self.assign(_name(field), value)
+            outputs.append((_name(field), value))
+        return outputs
+
+    def _tendencies(self) -> list[tuple[str, str]]:
         outputs = []
-        known = defined(self.system)
         for field, tendency in self.system.prognostic.items():
             name = field.func.__name__
             place = Place(self.offsets[name], ((0, 0),) * self.dim)
-            tendency = tendency.xreplace(known)
+            tendency = tendency.xreplace(self.known)
             self._well_posed(name, tendency)
             value = self.transport.sum_of_terms(field, tendency, place)
             value = float(value) if isinstance(value, int) else value
             if self.shores is not None:
                 value = self.shores.tendency(value, place)
             outputs.append((name, self.assign(f"d_t_{name}", value)))
-        numbers = zip(self.steps, (a.spacing for a in self.grid.axes), strict=True)
-        return Program(tuple(numbers), tuple(self.assigned.items()), tuple(outputs))
+        return outputs
 
     def _well_posed(self, name: str, tendency: Expr):
         for symbol, axis in zip(self.system.coordinates, self.grid.axes, strict=True):
@@ -176,7 +200,9 @@ class Stencils(Lowering):
             )
             reach = self.reach.get(name, self.needed[name])
             if name not in self.padded:
-                start = name if self.shores is None else self.shores.filled(node)
+                start = self.start(node)
+                if self.shores is not None:
+                    start = self.shores.filled(node, start)
                 self.padded[name] = self.ghosts.around(node, reach, start)
             return self.padded[name], Place(place.offsets, self.needed[name])
         wish = (
@@ -189,6 +215,19 @@ class Stencils(Lowering):
                 value = self.assign(wish, value)
             self.named[node, place] = value
         return value, place
+
+    def start(self, field: Expr) -> str:
+        """The name of the values of a field where it stands."""
+        name, place = field.func.__name__, Place(self.cells, ((0, 0),) * self.dim)
+        if field in self.starts:
+            return self.starts[field]
+        if field in self.system.unknown:
+            return self.elliptic.name_of(field)
+        if field in self.system.diagnostic:
+            value = self.system.diagnostic[field].xreplace(self.known)
+            self.starts[field] = self.assign(name, self.value(value, place))
+            return self.starts[field]
+        return name
 
     def _where(self, place: Place) -> str:
         staggered = [
@@ -213,6 +252,12 @@ class Stencils(Lowering):
         if all(b == (0, None) for b in bounds):
             return name
         return ("window", name, tuple(bounds))
+
+    def mean(self, node: Expr, cells: Place) -> Expression:
+        value = super().mean(node, cells)
+        if self.shores is not None and isinstance(value, tuple):
+            return (*value[:2], self.shores.shares(), self.dim)
+        return value
 
     # Derivatives
 
@@ -303,6 +348,10 @@ class Stencils(Lowering):
                 f"of {operand}, which reach {max(reach)} beyond: take more points or a "
                 "lower order"
             )
+
+
+def _name(field: Expr) -> str:
+    return field.func.__name__
 
 
 def _highest(node: Expr, symbol: sympy.Symbol) -> int:

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from tendency.errors import InputError
 from tendency.symbolic.languages import (
     HELPERS,
+    JAX,
     KERAS,
     LANGUAGES,
     NUMPY,
@@ -24,6 +25,7 @@ from tendency.symbolic.languages import (
 )
 from tendency.symbolic.layout import assignment
 from tendency.symbolic.program import Assignments, Expression, reads
+from tendency.symbolic.solver_words import NEEDS
 
 Target = Literal["jax", "torch", "keras"]
 _WIDTH = 88
@@ -57,17 +59,14 @@ def emit(what: Description, target: Target, steps: Steps | None) -> str:
     """One module: the tendency and, with `steps`, `step` and `forecast`."""
     language = LANGUAGES[target]
     what = _with_safe_names(what)
-    for kind in ("rfft", "irfft"):
-        if _uses(what.assignments, kind) and kind not in language.helpers:
-            raise InputError(
-                "Keras has no Fourier transform over several axes: write the source of "
-                "a spectral model for jax or torch"
-            )
+    _require_words(what.assignments, target, language)
     arguments = ["state", "parameters=PARAMETERS"]
     arguments += ["constants"] * bool(what.constants)
     arguments += ["forcing"] * bool(what.forcings)
     arguments.sort(key=lambda a: "=" in a)
-    used = [k for k in HELPERS if _uses(what.assignments, k)]
+    used = {k for k in HELPERS if _uses(what.assignments, k)}
+    used |= {need for kind in used for need in NEEDS.get(kind, ())}
+    used = [k for k in HELPERS if k in used]
     parts = [
         _docstring(what, target, steps),
         _imports(language, used, steps),
@@ -79,6 +78,27 @@ def emit(what: Description, target: Target, steps: Steps | None) -> str:
         parts += [_stepping(what, arguments), language.forecast]
     head, *rest = (part.strip("\n") for part in parts)
     return head + "\n\n" + "\n\n\n".join(rest) + "\n"
+
+
+def _require_words(assignments: Assignments, target: Target, language: Language):
+    for kind in HELPERS:
+        if _uses(assignments, kind) and kind not in language.helpers:
+            raise InputError(
+                f"{target} has no Fourier transform over some of the axes and no "
+                f"solver ({kind} is needed): write the source of a model that is "
+                "spectral or solves elliptic equations for jax or torch"
+            )
+    if target == "torch" and _has_unsymmetric(assignments):
+        raise InputError(
+            "the elliptic equations are not symmetric, which the source for torch "
+            "cannot solve: write it for jax"
+        )
+
+
+def _has_unsymmetric(node: Expression | Assignments) -> bool:
+    if not isinstance(node, tuple) or not node:
+        return False
+    return (node[0] == "solved" and not node[6]) or any(map(_has_unsymmetric, node))
 
 
 def _with_safe_names(what: Description) -> Description:
@@ -103,6 +123,10 @@ def _renamed(node: Expression, names: Mapping[str, str]) -> Expression:
     if not isinstance(node, tuple) or not node or not isinstance(node[0], str):
         return node
     kind, *rest = node
+    if kind == "solved":
+        inside = tuple((n, _renamed(e, names)) for n, e in rest[1])
+        others = (_renamed(e, names) for e in rest[2:5])
+        return kind, rest[0], inside, *others, *rest[5:]
     if kind == "join":
         return kind, rest[0], tuple(_renamed(part, names) for part in rest[1])
     kept = 1 if kind == "call" else 0
@@ -142,11 +166,14 @@ def _wrapped(line: str) -> str:
 
 def _imports(language: Language, used: Sequence[str], steps: Steps | None) -> str:
     kinds = ["Any"] * (language is KERAS)
-    standard = "from collections.abc import Mapping\n"
+    abstract = ["Callable"] * ("solved" in used) + ["Mapping"]
+    standard = f"from collections.abc import {', '.join(abstract)}\n"
     standard += f"from typing import {', '.join(kinds)}\n" if kinds else ""
     third = language.imports
     if any(k in used for k in NUMPY):
         third = "\n".join(sorted([*third.splitlines(), "import numpy as np"]))
+    if "solved" in used and language is JAX:
+        third += "\nfrom jax.scipy.sparse.linalg import bicgstab, cg"
     alias = "Tensor = Any  # of the backend of Keras\n" if kinds else ""
     return f"{standard}\n{third}\n\n{alias}State = dict[str, {language.annotation}]"
 

@@ -147,8 +147,12 @@ def generate(
     staggered: Mapping[str, Sequence[str]] | None = None,
     constants: Mapping[str, ArrayLike] | None = None,
     coast: Coast | None = None,
+    diagnostics: bool = False,
 ) -> Generated:
     """Discretise a system on a grid.
+
+    A diagnostic field with boundary conditions is computed on the cells and continued
+    beyond the walls by them; others are put into the equations where they stand.
 
     Arguments:
         boundaries: field -> axis -> its condition at both ends, or a pair of them.
@@ -157,6 +161,8 @@ def generate(
         coast: where there is land, whose coasts nothing crosses (see `coasts`). The
             state there stays as it is, and is not read; nor is a velocity on a face
             that touches land, which counts as zero.
+        diagnostics: what is made gives the diagnostic and the unknown fields of a
+            state, on the cells, instead of its tendency.
 
     Raises:
         InputError: axes that are not the coordinates of the system, a missing boundary
@@ -179,14 +185,11 @@ def generate(
             raise InputError(
                 "the spectral method knows no coasts: take differences of order 2"
             )
-        program = lower_spectral(system, grid, method)
-    elif system.implicit:
-        raise InputError(
-            "the system holds elliptic equations, which differences do not solve: "
-            "use the spectral method on periodic axes"
-        )
+        program = lower_spectral(system, grid, method, diagnostics=diagnostics)
     else:
-        program, masks = lower(system, grid, method, offsets, conditions, coast)
+        program, masks = lower(
+            system, grid, method, offsets, conditions, coast, diagnostics=diagnostics
+        )
     given = dict(constants or {})
     arrays = {}
     for field in system.constants:
@@ -214,7 +217,7 @@ def generate(
         system.name,
         _about(system, grid, method, boundaries or {}, coast),
         program.numbers,
-        _filled(program, system, arrays, shapes),
+        _filled(program, system, arrays, shapes, grid.shape),
         program.outputs,
         _forcings(system, program),
     )
@@ -301,8 +304,10 @@ def _condition(field: str, end: Condition) -> str:
     return f"{end.value!r} {field} + {end.slope!r} d_n {field} = {end.equals}"
 
 
-def _filled(program: Program, system: System, arrays, shapes) -> Assignments:
-    """Where a tendency is the same along an axis: all over the field."""
+def _filled(
+    program: Program, system: System, arrays, shapes, cells: tuple[int, ...]
+) -> Assignments:
+    """Where what is asked for is the same along an axis: all over the field."""
 
     def tendencies(names):
         known = run(program.assignments, {**dict(program.numbers), **names}, float)
@@ -314,12 +319,9 @@ def _filled(program: Program, system: System, arrays, shapes) -> Assignments:
         f"{getattr(s, 'func', s) if s.args else s}": jnp.ones(()) for s in scalars
     }
     found = eqx.filter_eval_shape(tendencies, {**names, **arrays})
-    missing = {
-        name: shape
-        for field, name in program.outputs
-        for f, shape in shapes
-        if f == field and jnp.shape(found[field]) != shape
-    }
+    wanted = {name: dict(shapes).get(field, cells) for field, name in program.outputs}
+    given = {name: jnp.shape(found[field]) for field, name in program.outputs}
+    missing = {n: shape for n, shape in wanted.items() if given[n] != shape}
     return tuple(
         (name, ("fill", value, missing[name]) if name in missing else value)
         for name, value in program.assignments

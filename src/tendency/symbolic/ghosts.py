@@ -30,7 +30,7 @@ class Ghosts:
         boundaries: Mapping[tuple[str, str], Ends],
     ):
         self.lowering, self.order = lowering, order
-        self.offsets, self.boundaries = offsets, boundaries
+        self.offsets, self.boundaries = offsets, dict(boundaries)
 
     def _offset(self, field: Expr) -> tuple[Fraction, ...]:
         return self.offsets.get(field.func.__name__, self.lowering.cells)
@@ -75,7 +75,7 @@ class Ghosts:
                 bounds[i] = (-1 - j, -j or None) if upper else (j, j + 1)
                 return ("window", value, tuple(bounds))
 
-            ends = self.boundaries.get((name, axis.name))
+            ends = self.ends(field, i)
             if ends is None:  # a given field: extrapolated
                 self._enough_beside(field, i, self.order)
                 weights = {
@@ -125,6 +125,21 @@ class Ghosts:
 
         low, high = reversed(ghosts(before, False)), ghosts(after, True)
         return ("join", i - self.lowering.dim, (*low, value, *high))
+
+    def ends(self, field: Expr, i: int) -> Ends | None:
+        """The conditions of a field along an axis; a given field has none.
+
+        Raises:
+            InputError: the field is of the equations, and has none either.
+        """
+        system, axis = self.lowering.system, self.lowering.grid.axes[i]
+        ends = self.boundaries.get((field.func.__name__, axis.name))
+        if ends is None and field not in (*system.constants, *system.forcings):
+            raise InputError(
+                f"axis {axis.name} is bounded and {field.func} has no boundary "
+                "condition there: give dirichlet, neumann or robin at both ends"
+            )
+        return ends
 
     def _count(self, field: Expr, i: int) -> int:
         """How many values beside a boundary make a ghost.

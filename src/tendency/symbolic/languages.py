@@ -8,6 +8,8 @@ import keyword
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from tendency.symbolic.solver_words import JAX_SOLVERS, SOLVERS, TORCH_SOLVERS
+
 HELPERS = (
     "hold",
     "wrap",
@@ -22,8 +24,13 @@ HELPERS = (
     "reciprocal",
     "select",
     "fill",
+    *SOLVERS,
 )
-NUMPY = ("coordinate", "wavenumber", "dealias")  # helpers that count with it
+# Helpers that count with NumPy.
+NUMPY = (
+    *("coordinate", "wavenumber", "dealias"),
+    *("cosine", "cosine_back", "alternating", "eigenvalue"),
+)
 
 
 RESERVED = {
@@ -32,7 +39,8 @@ RESERVED = {
     *("state", "parameters", "constants", "forcing", "dtype", "device", "jax", "jnp"),
     *("np", "torch", "keras", "A", "B", "DT", "PARAMETERS", "State", "Mapping", "Any"),
     *("Tensor", "tuple", "list", "dict", "str", "int", "float", "sum", "range", "zip"),
-    *("tendency", "step", "moved", "forecast", "dt", "slopes"),
+    *("tendency", "step", "moved", "forecast", "dt", "slopes", "Callable"),
+    *("cg", "bicgstab"),
 }
 
 
@@ -141,6 +149,7 @@ def fill(a: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """The same all over a field."""
     return jnp.broadcast_to(a, shape)
 ''',
+        **JAX_SOLVERS,
     },
     '''
 def forecast(state: State, steps: int, **given) -> State:
@@ -243,6 +252,7 @@ def fill(a: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """The same all over a field."""
     return torch.as_tensor(a).expand(shape)
 ''',
+        **TORCH_SOLVERS,
     },
     '''
 def forecast(state: State, steps: int, **given) -> State:

@@ -4,25 +4,43 @@ from collections.abc import Sequence
 
 from tendency.symbolic.languages import TORCH, Language
 from tendency.symbolic.program import Expression
+from tendency.symbolic.solver_words import SOLVERS
 
 _WIDTH = 88
 _STRENGTH = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "**": 4}
 
 
-def assignment(name: str, value: Expression, language: Language) -> list[str]:
+def assignment(
+    name: str, value: Expression, language: Language, indent: int = 4
+) -> list[str]:
     """The lines of `name = value`, within a function."""
-    line = f"    {name} = {_text(value, language)}"
+    if isinstance(value, tuple) and value[0] == "solved":
+        return _solved(name, value, language)
+    space = " " * indent
+    line = f"{space}{name} = {_text(value, language)}"
     if len(line) <= _WIDTH:
         return [line]
     if isinstance(value, tuple) and value[0] == "*" and _strength(value[2]) == 1:
-        factor = f"    {name} = {_inside(value[1], 3, language)} * ("
+        factor = f"{space}{name} = {_inside(value[1], 3, language)} * ("
         if len(factor) <= _WIDTH:  # a factor, and a sum in parentheses
-            return [factor, *_broken(value[2], language, 8), "    )"]
+            return [factor, *_broken(value[2], language, indent + 4), f"{space})"]
     kind = value[0] if isinstance(value, tuple) else None
     if kind == "select" or (kind == "hold" and language.hold):
-        head, *rest = _broken(value, language, 4)
-        return [f"    {name} = {head.strip()}", *rest]
-    return [f"    {name} = (", *_broken(value, language, 8), "    )"]
+        head, *rest = _broken(value, language, indent)
+        return [f"{space}{name} = {head.strip()}", *rest]
+    return [f"{space}{name} = (", *_broken(value, language, indent + 4), f"{space})"]
+
+
+def _solved(name: str, value: Expression, language: Language) -> list[str]:
+    """The operator as a function, and the call that inverts it."""
+    argument, inside, result, right, water, symmetric, singular = value[1:]
+    function, kind = f"to_solve_for_{name}", language.annotation
+    lines = ["", f"    def {function}({argument}: {kind}) -> {kind}:"]
+    for one, expression in inside:
+        lines += assignment(one, expression, language, 8)
+    lines += [f"        return {result}", ""]
+    given = (function, right, water, symmetric, singular)
+    return [*lines, f"    {name} = solved({', '.join(map(str, given))})"]
 
 
 def _broken(value: Expression, language: Language, indent: int) -> list[str]:
@@ -102,6 +120,12 @@ def _text(node: Expression, language: Language) -> str:
         return f"wrap({_text(inside, language)}, {axis}, {before}, {after})"
     if kind == "coordinate":
         return f"coordinate({', '.join(map(repr, arguments))}, dtype)"
+    if kind in SOLVERS and kind not in ("eigenvalue", "solved"):
+        inside, *others = arguments
+        others = [_text(o, language) if isinstance(o, str) else repr(o) for o in others]
+        return f"{kind}({', '.join([_text(inside, language), *others])})"
+    if kind == "eigenvalue":
+        return f"eigenvalue({', '.join(map(repr, arguments))}, dtype)"
     if kind == "rfft":
         return f"rfft({_text(arguments[0], language)}, {arguments[1]})"
     if kind == "irfft":

@@ -5,7 +5,7 @@ values of a field and of a derivative are found is what the ways differ in.
 """
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
 from tendency.grid import Grid
-from tendency.symbolic.meaning import Jacobian
+from tendency.symbolic.languages import RESERVED
+from tendency.symbolic.meaning import Jacobian, Mean
 from tendency.symbolic.program import Expression
 from tendency.symbolic.sums import folded, summed
 from tendency.symbolic.system import TIME, Expr, System
@@ -60,7 +61,7 @@ class Lowering(abc.ABC):
         self.assigned: dict[str, Expression] = {}
         self.named: dict[tuple[Expr, Place], str] = {}
         given = (*system.parameters, *system.coordinates, TIME)
-        self.taken = {str(s) for s in given} | {
+        self.taken = {*RESERVED, *(str(s) for s in given)} | {
             f.func.__name__
             for f in (*system.prognostic, *system.constants, *system.forcings)
         }
@@ -76,6 +77,12 @@ class Lowering(abc.ABC):
     @abc.abstractmethod
     def derivative(self, node: Expr, place: Place) -> Expression:
         """The values of a derivative."""
+
+    def mean(self, node: Expr, cells: Place) -> Expression:
+        """Over the grid, of equal cells."""
+        value = self.value(node.args[0], cells)
+        varies = {*node.free_symbols} & {*self.axis}
+        return ("mean", value, None, self.dim) if varies else value
 
     def assign(self, wish: str, value: Expression) -> str:
         name = self.new(wish)
@@ -97,6 +104,9 @@ class Lowering(abc.ABC):
             return self.field(node, place)
         if isinstance(node, Jacobian):
             return self.jacobian(node, place)
+        if isinstance(node, Mean):
+            cells = Place(self.cells, ((0, 0),) * self.dim)
+            return self.once(node, cells, "level", lambda: self.mean(node, cells))
         if isinstance(node, sympy.Symbol):
             return self.symbol(node, place)
         if node.is_Integer:
@@ -193,9 +203,9 @@ class Lowering(abc.ABC):
         return self.named[node, place]
 
 
-def defined(system: System) -> dict[Expr, Expr]:
-    """Diagnostic fields in terms of prognostic ones."""
-    found = dict(system.diagnostic)
+def defined(system: System, kept: Collection[Expr] = ()) -> dict[Expr, Expr]:
+    """Diagnostic fields in terms of prognostic ones, and of those that are kept."""
+    found = {f: value for f, value in system.diagnostic.items() if f not in kept}
     for _ in found:
         found = {field: value.xreplace(found) for field, value in found.items()}
     for field, value in found.items():

@@ -19,6 +19,19 @@ _BITS = 2100  # of a numerator or denominator: the range of float64 and its digi
 _ROOTS = 8  # of numbers in one product, which SymPy joins factor by factor
 _MOST = 8  # arguments of min and max
 
+
+class Mean(sympy.Function):
+    """The mean over the grid, on water where there is land."""
+
+    nargs = 1
+    is_real = True
+
+    @classmethod
+    def eval(cls, value: Any) -> Any:
+        """A number is its own mean."""
+        return value if value.is_number else None
+
+
 FUNCTIONS: Mapping[str, Callable] = {
     name: getattr(sympy, name)
     for name in [
@@ -36,7 +49,12 @@ FUNCTIONS: Mapping[str, Callable] = {
         "sqrt",
         "sign",
     ]
-} | {"abs": sympy.Abs, "min": sympy.Min, "max": sympy.Max}
+} | {
+    "abs": sympy.Abs,
+    "min": sympy.Min,
+    "max": sympy.Max,
+    "mean": Mean,
+}
 
 _DOMAINS: Mapping[str, tuple[float, float]] = {
     "sqrt": (0, float("inf")),

@@ -17,6 +17,12 @@ tuple of an operation and its arguments:
     ("turned", a)                      i a
     ("select", mask, a, b)              a where the mask is not 0, else b
     ("fill", a, shape)                  the same all over a field
+    ("mean", a, weights, dim)           over the last axes; weights sum up to 1, or None
+    ("cosine", a, axis) ("sine", a, axis), ("cosine_back", a, axis), ...  see `waves`
+    ("fourier", a, axes) ("fourier_back", a, shape, axes)
+    ("eigenvalue", shape, kind, points, halved, weights)  see `waves`
+    ("solved", argument, assignments, result, right, water, symmetric, singular)
+        the x for which the assignments give `right` as `result` (see `iterations`)
     ("coordinate", shape, lower, step, first)  lower + (first + i) step along one axis
 
 Plain tuples can be compared, hashed and saved as they are, and neither the interpreter
@@ -31,6 +37,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+
+from tendency.symbolic import waves
+from tendency.symbolic.iterations import solved
 
 Assignments = tuple[tuple[str, Any], ...]
 Expression = Any  # str | int | float | tuple
@@ -117,6 +126,21 @@ def evaluate(node: Expression, names: Mapping[str, Any], dtype: Any) -> Any:
         return jnp.broadcast_to(
             jnp.asarray(evaluate(node[1], names, dtype), dtype), node[2]
         )
+    if kind == "mean":
+        values, weights = (evaluate(a, names, dtype) for a in node[1:3])
+        return mean(values, weights, node[3])
+    if kind in _WAVES:
+        return _WAVES[kind](evaluate(node[1], names, dtype), *node[2:])
+    if kind == "eigenvalue":
+        return waves.eigenvalue(*node[1:], dtype=dtype)
+    if kind == "solved":
+        argument, inside, result, *rest = node[1:]
+        right, water = (evaluate(a, names, dtype) for a in rest[:2])
+
+        def operator(x: Array) -> Array:
+            return run(inside, {**names, argument: x}, dtype)[result]
+
+        return solved(operator, right, water, *rest[2:])
     if kind == "coordinate":
         return coordinate(*node[1:], dtype=dtype)
     if kind == "call":
@@ -139,6 +163,16 @@ _ARITHMETIC: Mapping[str, Callable] = {
     "/": lambda a, b: a / b,
     "**": lambda a, b: a**b,
     "neg": lambda a: -a,
+}
+
+
+_WAVES: Mapping[str, Callable] = {
+    "cosine": waves.cosine,
+    "cosine_back": waves.cosine_back,
+    "sine": waves.sine,
+    "sine_back": waves.sine_back,
+    "fourier": waves.fourier,
+    "fourier_back": waves.fourier_back,
 }
 
 
@@ -179,6 +213,13 @@ def reciprocal(a: Array) -> Array:
     """1 / a, and 0 where a is 0."""
     nothing = a == 0
     return jnp.where(nothing, 0.0, 1 / jnp.where(nothing, 1.0, a))
+
+
+def mean(a: Array | float, weights: Array | None, dim: int) -> Array | float:
+    """Over the last axes, which stay as axes of one point."""
+    if weights is None:
+        return jnp.mean(a, axis=tuple(range(-dim, 0)), keepdims=True)
+    return jnp.sum(weights * a, axis=tuple(range(-dim, 0)), keepdims=True)
 
 
 def select(mask: Array, a: Array | float, b: Array | float) -> Array:

@@ -33,15 +33,18 @@ class Spectral(NamedTuple):
     dealias: bool = True
 
 
-def lower_spectral(system: System, grid: Grid, method: Spectral) -> Program:
-    """The program of the tendency.
+def lower_spectral(
+    system: System, grid: Grid, method: Spectral, *, diagnostics: bool = False
+) -> Program:
+    """The program of the tendency, or of the diagnostic and the unknown fields.
 
     Raises:
         InputError: a bounded axis; elliptic equations that are not linear with constant
             coefficients, or do not determine their fields.
     """
     _require_periodic(grid)
-    return _Spectral(system, grid, method).program()
+    lowering = _Spectral(system, grid, method)
+    return lowering.diagnostics() if diagnostics else lowering.program()
 
 
 def linear_part(system: System, grid: Grid) -> SpectralLinear:
@@ -99,6 +102,13 @@ class _Spectral(Lowering):
             whole = _in_fluxes(tendency.xreplace(known))
             hat = self.assign(f"d_t_{name}_hat", self._hat(whole))
             outputs.append((name, self.assign(f"d_t_{name}", self._grid_values(hat))))
+        return Program((), tuple(self.assigned.items()), tuple(outputs))
+
+    def diagnostics(self) -> Program:
+        outputs, known = [], defined(self.system)
+        for field in (*self.system.diagnostic, *self.system.unknown):
+            name, value = field.func.__name__, field.xreplace(known)
+            outputs.append((name, self.assign(name, self.value(value, self.here))))
         return Program((), tuple(self.assigned.items()), tuple(outputs))
 
     def linear(self) -> dict[tuple[str, str], tuple[Expression, Expression]]:
@@ -193,7 +203,7 @@ class _Spectral(Lowering):
         above, under = sympy.fraction(sympy.together(factor))
         if not any(under.has(w) for w in self.whole):
             return self.value(factor, self.here)
-        under = sympy.factor(under)
+        under: Expr = sympy.factor(under)
         inverse = self.once(
             1 / under,
             self.in_fourier,
