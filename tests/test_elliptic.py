@@ -1,7 +1,5 @@
 """Elliptic equations against dense solves of the same differences, and exact ones."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,6 +13,7 @@ from tendency.symbolic.boundary import dirichlet, neumann, robin
 from tendency.symbolic.coasts import Coast
 from tendency.symbolic.differences import Differences
 from tendency.symbolic.generated import generate
+from tendency.symbolic.grammar import Names, parse_expression
 from tendency.symbolic.spectral import Spectral
 from tendency.symbolic.system import System
 
@@ -144,7 +143,7 @@ def exact_error(left, n, order, boundary, exact, periodic):
         unknown=["psi"],
     )
     x, y = system.coordinates
-    value: Any = sympy.sympify(exact, {"x": x, "y": y})
+    value = parse_expression(exact, Names({"x": x, "y": y}, ()), "exact")
     values = {system.unknown[0]: value, **{k: v for k, v in system.parameters.items()}}
     (q,) = sympy.solve(system.implicit[0].subs(values).doit(), *system.prognostic)
     grid = Grid.of(

@@ -13,30 +13,19 @@ solution has no mean, nor has the part of b that is used.
 """
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
 import sympy
-from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
-from tendency.symbolic import stencils
 from tendency.symbolic.boundary import Condition, Ends
+from tendency.symbolic.by_waves import Waves, counts, is_number, listed, operand
 from tendency.symbolic.lowering import Place
 from tendency.symbolic.program import Expression, reads
-from tendency.symbolic.sums import scaled
 from tendency.symbolic.system import Expr
 
 if TYPE_CHECKING:
     from tendency.symbolic.differences import Stencils
-
-_LAPLACE = {
-    Fraction(-1): Fraction(1),
-    Fraction(0): Fraction(-2),
-    Fraction(1): Fraction(1),
-}
-Linear = dict[Expr, Expr]  # unknown field -> its coefficient
 
 
 class Elliptic:
@@ -51,7 +40,7 @@ class Elliptic:
         ]
         self.left = list(lowering.system.unknown)
         self.solved: dict[Expr, str] = {}
-        self._eigenvalues: dict[tuple, sympy.Symbol] = {}
+        self.waves = Waves(lowering)
 
     def name_of(self, field: Expr) -> str:
         """Of the values of an unknown field, found when they are first asked for.
@@ -63,14 +52,17 @@ class Elliptic:
         while field not in self.solved:
             rows, fields = self._next()
             terms = [self._split(row, fields) for row in rows]
-            if not self._by_waves(fields, terms):
-                if len(fields) > 1:
-                    raise InputError(
-                        f"the elliptic equations couple {_listed(fields)}, which is "
-                        "solved with constant coefficients on even axes without land, "
-                        "periodic or with differences of order 2 and like conditions "
-                        "at both ends: write equations that give one field at a time"
-                    )
+            found = self.waves.solve(fields, terms, self._right)
+            if found is not None:
+                self.solved |= found
+            elif len(fields) > 1:
+                raise InputError(
+                    f"the elliptic equations couple {listed(fields)}, which is solved "
+                    "with constant coefficients on even axes without land, periodic "
+                    "or with differences of order 2 and like conditions at both ends: "
+                    "write equations that give one field at a time"
+                )
+            else:
                 self._by_iterations(fields[0], *terms[0])
             for row in rows:
                 self.equations.remove(row)
@@ -95,191 +87,10 @@ class Elliptic:
         scaled_fields = {f: scale * f for f in fields}
         if sympy.diff(operator.xreplace(scaled_fields).doit(), scale, 2) != 0:
             raise InputError(
-                f"the equation {row} = 0 is not linear in {_listed(fields)}: elliptic "
+                f"the equation {row} = 0 is not linear in {listed(fields)}: elliptic "
                 "equations are solved where they are"
             )
         return operator, sympy.Add(*rest)
-
-    # By waves
-
-    def _by_waves(self, fields: list[Expr], terms: list[tuple[Expr, Expr]]) -> bool:
-        """Whether it could be done so."""
-        kinds = [self._kinds(f) for f in fields]
-        if kinds[0] is None or any(k != kinds[0] for k in kinds):
-            return False
-        shapes = self._wave_shapes(kinds[0])
-        rows: list[Linear] = []
-        for operator, _ in terms:
-            row: Linear = {}
-            for term in sympy.Add.make_args(operator):
-                found = self._multiplier(term, fields, kinds[0], shapes)
-                if found is None:
-                    return False
-                field, factor = found
-                row[field] = row.get(field, sympy.S.Zero) + factor
-            rows.append(row)
-        matrix = sympy.Matrix([[row.get(f, 0) for f in fields] for row in rows])
-        determinant = sympy.factor(matrix.det(method="berkowitz"))
-        if determinant == 0:
-            raise InputError(
-                f"the elliptic equations do not determine {_listed(fields)}: one says "
-                "nothing new"
-            )
-        adjugate = matrix.adjugate()
-        hats = [self._right_hat(fields, o, rest, kinds[0]) for o, rest in terms]
-        under = self._whole(determinant)
-        inverse = self.lowering.assign("inverse", ("reciprocal", under))
-        for i, field in enumerate(fields):
-            parts: list[Expression] = []
-            for j, hat in enumerate(hats):
-                factor = sympy.factor(-adjugate[i, j])
-                if factor == 0 or hat is None:
-                    continue
-                value: Expression = inverse
-                if factor != 1:
-                    value = ("*", self._whole(factor), inverse)
-                parts.append(self._product(value, hat, kinds[0]))
-            name = field.func.__name__
-            total = parts[0]
-            for part in parts[1:]:
-                total = ("+", total, part)
-            hat = self.lowering.assign(f"{name}_hat", total)
-            self.solved[field] = self.lowering.assign(name, self._back(hat, kinds[0]))
-        return True
-
-    def _product(self, real: Expression, hat: str, kinds: tuple[str, ...]):
-        return ("times" if "fourier" in kinds else "*", real, hat)
-
-    def _right_hat(self, fields, operator: Expr, rest: Expr, kinds) -> str | None:
-        value = self._right(fields, operator, rest)
-        if value == 0:
-            return None
-        value = ("fill", value, self.lowering.grid.shape)
-        periodic = tuple(a for a, kind in _along(kinds) if kind == "fourier")
-        for axis, kind in _along(kinds):
-            value = (kind, value, axis) if kind != "fourier" else value
-        value = ("fourier", value, periodic) if periodic else value
-        return self.lowering.assign("right_hat", value)
-
-    def _back(self, hat: Expression, kinds: tuple[str, ...]) -> Expression:
-        shape, periodic = self.lowering.grid.shape, []
-        for axis, kind in _along(kinds):
-            if kind == "fourier":
-                periodic.append(axis)
-        if periodic:
-            points = tuple(shape[a] for a in periodic)
-            hat = ("fourier_back", hat, points, tuple(periodic))
-        for axis, kind in _along(kinds):
-            hat = (f"{kind}_back", hat, axis) if kind != "fourier" else hat
-        return hat
-
-    def _kinds(self, field: Expr) -> tuple[str, ...] | None:
-        """The waves along every axis, where there are such."""
-        lowering = self.lowering
-        if lowering.shores is not None:
-            return None
-        found = []
-        for i, axis in enumerate(lowering.grid.axes):
-            if axis.periodic:
-                found.append("fourier")
-                continue
-            ends = lowering.ghosts.ends(field, i)
-            if lowering.method.order != 2:
-                return None
-            if ends is not None and all(c.slope == 0 for c in ends):
-                found.append("sine")
-            elif ends is not None and all(c.value == 0 for c in ends):
-                found.append("cosine")
-            else:
-                return None
-        return tuple(found)
-
-    def _wave_shapes(
-        self, kinds: tuple[str, ...]
-    ) -> list[tuple[tuple[int, ...], bool]]:
-        """Of an array along each axis, and whether it is halved."""
-        periodic = [i for i, kind in enumerate(kinds) if kind == "fourier"]
-        shapes = []
-        for i, axis in enumerate(self.lowering.grid.axes):
-            halved = bool(periodic) and i == periodic[-1]
-            count = axis.points // 2 + 1 if halved else axis.points
-            shapes.append((self.lowering.along(i, count), halved))
-        return shapes
-
-    def _multiplier(
-        self, term: Expr, fields: list[Expr], kinds, shapes
-    ) -> tuple[Expr, Expr] | None:
-        """The field of a term and what multiplies its waves."""
-        factors = sympy.Mul.make_args(term)
-        moving = [f for f in factors if f.has(*fields)]
-        constant = [f for f in factors if f not in moving]
-        if len(moving) != 1 or not all(self._is_number(f) for f in constant):
-            return None
-        (node,) = moving
-        if node in fields:
-            return node, sympy.Mul(*constant)
-        if not isinstance(node, sympy.Derivative):
-            return None
-        if node.expr in fields:
-            field = node.expr
-            by_axis = {
-                v: stencils.central(n, self.lowering.method.order, staggered=False)
-                for v, n in _counts(node).items()
-                if n % 2 == 0
-            }
-            if len(by_axis) < len(_counts(node)):
-                return None
-        else:  # a flux d_x(c*d_x u)
-            inner: list[Expr] = list(sympy.Mul.make_args(_expr(node)))
-            slopes = [f for f in inner if isinstance(f, sympy.Derivative)]
-            others = [f for f in inner if f not in slopes]
-            if len(slopes) != 1 or not all(self._is_number(f) for f in others):
-                return None
-            field = slopes[0].expr
-            if field not in fields or slopes[0].variables != node.variables:
-                return None
-            if len(node.variables) != 1:
-                return None
-            half = stencils.central(1, self.lowering.method.order, staggered=True)
-            by_axis = {node.variables[0]: _convolved(half, half)}
-            constant += others
-        product = sympy.Mul(*constant)
-        for by, weights in by_axis.items():
-            i = self.lowering.axis.get(by)
-            if i is None:
-                return None
-            if kinds[i] != "fourier" and weights != _LAPLACE:
-                return None
-            times = node.variables.count(by) if node.expr in fields else 2
-            product *= self._eigenvalue(i, weights, times, kinds[i], *shapes[i])
-        return field, product
-
-    def _eigenvalue(
-        self, i: int, weights: stencils.Stencil, times: int, kind, shape, halved
-    ) -> sympy.Symbol:
-        key = (i, times, tuple(sorted(weights.items())), kind)
-        if key not in self._eigenvalues:
-            axis = self.lowering.grid.axes[i]
-            under = np.lcm.reduce([w.denominator for w in weights.values()])
-            whole = {int(p): int(w * int(under)) for p, w in weights.items()}
-            pairs = tuple(
-                (j, w if j == 0 else w + whole[-j])
-                for j, w in sorted(whole.items())
-                if j >= 0
-            )
-            value = ("eigenvalue", shape, kind, axis.points, halved, pairs)
-            steps = [self.lowering.steps[i]] * times
-            value = scaled(value, Fraction(1, int(under)), steps)
-            name = self.lowering.assign(f"waves_{axis.name}", value)
-            self._eigenvalues[key] = sympy.Symbol(name, real=True)
-        return self._eigenvalues[key]
-
-    def _is_number(self, node: Expr) -> bool:
-        parameters = {*self.lowering.system.parameters}
-        return not node.atoms(AppliedUndef) and node.free_symbols <= parameters
-
-    def _whole(self, factor: Expr) -> Expression:
-        return self.lowering.value(sympy.factor(factor), self.place)
 
     # By iterations
 
@@ -341,11 +152,11 @@ class Elliptic:
             return "itself"
         if not isinstance(node, sympy.Derivative):
             return "other"
-        constant = all(self._is_number(f) for f in factors if f != node)
-        counts = _counts(node)
+        constant = all(is_number(self.lowering, f) for f in factors if f != node)
         if node.expr == field and constant:
-            return "slopes" if all(n % 2 == 0 for n in counts.values()) else "other"
-        inner = [f for f in sympy.Mul.make_args(_expr(node)) if f.has(field)]
+            even = all(n % 2 == 0 for n in counts(node).values())
+            return "slopes" if even else "other"
+        inner = [f for f in sympy.Mul.make_args(operand(node)) if f.has(field)]
         flux = (
             len(inner) == 1
             and isinstance(inner[0], sympy.Derivative)
@@ -394,30 +205,9 @@ class Elliptic:
         return any(not c.equals.is_zero for both in ends if both for c in both)
 
 
-def _along(kinds: tuple[str, ...]) -> list[tuple[int, str]]:
-    """The axes, counted from the last, and their waves."""
-    return list(enumerate(kinds, start=-len(kinds)))
-
-
-def _expr(node: sympy.Derivative) -> Expr:
-    return node.expr
-
-
 def _plain(condition: Condition) -> Condition:
     return condition._replace(equals=sympy.S.Zero)
 
 
 def _counts(node: Expr) -> dict[Expr, int]:
     return {v: node.variables.count(v) for v in node.variables}
-
-
-def _convolved(one: stencils.Stencil, two: stencils.Stencil) -> stencils.Stencil:
-    found: dict[Fraction, Fraction] = {}
-    for p, v in one.items():
-        for q, w in two.items():
-            found[p + q] = found.get(p + q, Fraction(0)) + v * w
-    return {p: w for p, w in sorted(found.items()) if w}
-
-
-def _listed(fields: list[Expr]) -> str:
-    return ", ".join(str(f.func) for f in fields)

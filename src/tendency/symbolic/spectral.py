@@ -16,8 +16,8 @@ from sympy.core.function import AppliedUndef
 from tendency.errors import InputError
 from tendency.grid import Grid
 from tendency.stiff import SpectralLinear
+from tendency.symbolic.factors import in_fluxes, parts_of, signed, terms_of, unevaluated
 from tendency.symbolic.lowering import Lowering, Place, defined
-from tendency.symbolic.meaning import Jacobian
 from tendency.symbolic.program import Expression, Program, evaluate, run
 from tendency.symbolic.sums import summed
 from tendency.symbolic.system import Expr, System
@@ -99,7 +99,7 @@ class _Spectral(Lowering):
         known = defined(self.system)
         for field, tendency in self.system.prognostic.items():
             name = field.func.__name__
-            whole = _in_fluxes(tendency.xreplace(known))
+            whole = in_fluxes(tendency.xreplace(known))
             hat = self.assign(f"d_t_{name}_hat", self._hat(whole))
             outputs.append((name, self.assign(f"d_t_{name}", self._grid_values(hat))))
         return Program((), tuple(self.assigned.items()), tuple(outputs))
@@ -117,12 +117,12 @@ class _Spectral(Lowering):
         found = {}
         for field, tendency in self.system.prognostic.items():
             total: dict[Expr, Expr] = {}
-            for term in _terms(tendency.xreplace(known)):
+            for term in terms_of(tendency.xreplace(known)):
                 for one, factor in (self._symbol_of(term) or {}).items():
                     for source, share in self.unknown.get(one, {one: 1}).items():
                         total[source] = total.get(source, 0) + factor * share
             for source, factor in total.items():
-                parts = _parts(sympy.together(factor))
+                parts = parts_of(sympy.together(factor))
                 names = (field.func.__name__, source.func.__name__)
                 real, imaginary = (self._real(sympy.sympify(p)) for p in parts)
                 found[names] = (real, imaginary)
@@ -134,7 +134,7 @@ class _Spectral(Lowering):
         """The transform of a tendency: linear terms, then products."""
         linear: dict[Expr, Expr] = {}
         products: dict[Expr, list[Expr]] = {}
-        for term in _terms(tendency):
+        for term in terms_of(tendency):
             symbol = self._symbol_of(term)
             if symbol is not None:
                 for field, factor in symbol.items():
@@ -147,7 +147,7 @@ class _Spectral(Lowering):
             if len(slopes) == 1 and constant:  # a flux
                 factor = self._wave(slopes[0].variables)
                 products.setdefault(factor, []).append(
-                    _product(*rest, slopes[0].expr) if rest else slopes[0].expr
+                    unevaluated(*rest, slopes[0].expr) if rest else slopes[0].expr
                 )
             else:
                 products.setdefault(sympy.S.One, []).append(term)
@@ -184,14 +184,14 @@ class _Spectral(Lowering):
         """A symbol, real or imaginary, times a transform."""
         if factor == 1:
             return hat
-        real, imaginary = _parts(factor)
+        real, imaginary = parts_of(factor)
         terms = []
         if real != 0:
-            terms.append(_signed(real, lambda r: ("times", self._real(r), hat), hat))
+            terms.append(signed(real, lambda r: ("times", self._real(r), hat), hat))
         if imaginary != 0:
             turned = ("turned", hat)
             terms.append(
-                _signed(imaginary, lambda r: ("times", self._real(r), turned), turned)
+                signed(imaginary, lambda r: ("times", self._real(r), turned), turned)
             )
         return summed(terms)
 
@@ -365,45 +365,3 @@ class _Spectral(Lowering):
             return self._grid_values(hat)
 
         return self.once(node, self.here, wish, make)
-
-
-def _in_fluxes(tendency: Any) -> Any:
-    """Jacobians as divergences, so that their products are formed once."""
-    return tendency.xreplace({j: j.fluxes for j in tendency.atoms(Jacobian)})
-
-
-def _product(*factors: Any) -> Expr:
-    return sympy.Mul(*factors, evaluate=False)
-
-
-def _terms(tendency: Any) -> Any:
-    expanded: Any = sympy.expand_mul(tendency, deep=False)
-    return sympy.Add.make_args(expanded)
-
-
-def _parts(factor: Any) -> tuple[Expr, Expr]:
-    """The real and the imaginary part of a symbol, I standing only as a factor."""
-    if not factor.has(sympy.I):
-        return factor, sympy.S.Zero
-    mark: Any = sympy.Dummy("i")
-    above, under = sympy.fraction(sympy.together(factor))
-    above = sympy.expand(above.xreplace({sympy.I: mark}))
-    real, imaginary = sympy.S.Zero, sympy.S.Zero
-    for term in sympy.Add.make_args(above):
-        power = sympy.degree(term, mark) if term.has(mark) else 0
-        rest = term / mark**power
-        turned = (1, 1, -1, -1)[power % 4] * rest / under
-        if power % 2:
-            imaginary += turned
-        else:
-            real += turned
-    return sympy.factor(real), sympy.factor(imaginary)
-
-
-def _signed(factor: Expr, make, alone: Expression) -> Expression:
-    """With the sign in front, so that sums become differences."""
-    if factor == 1:
-        return alone
-    if factor.could_extract_minus_sign():
-        return ("neg", alone if factor == -1 else make(-factor))
-    return make(factor)
