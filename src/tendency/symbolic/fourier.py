@@ -6,13 +6,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell, Carry, Constant, forcing_at
 from tendency.errors import InputError
 from tendency.grid import Grid
 from tendency.integrate import AbstractScheme, rk4
 from tendency.symbolic.generated import Generated, State
+from tendency.symbolic.program import times
+
+Hats = dict[str, Complex[Array, "..."]]
 
 
 class InFourierSpace(AbstractCell):
@@ -73,13 +76,13 @@ class InFourierSpace(AbstractCell):
         hats, memory = self.scheme.step(stage, start, carry.memory, self.dt)
         if self.smoothing is not None:
             factor = self.smoothing.value
-            hats = jax.tree.map(lambda x: x * factor.astype(x.real.dtype), hats)
+            hats = jax.tree.map(lambda x: times(factor.astype(x.real.dtype), x), hats)
         return Carry(self._backward(hats), memory)
 
-    def _forward(self, state: State) -> State:
+    def _forward(self, state: State) -> Hats:
         return {name: jnp.fft.rfftn(state[name]) for name, _ in self.tendency.shapes}
 
-    def _backward(self, hats: State) -> State:
+    def _backward(self, hats: Hats) -> State:
         return {n: jnp.fft.irfftn(hats[n], s=s) for n, s in self.tendency.shapes}
 
 

@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike
 
 from tendency.symbolic import waves
 from tendency.symbolic.iterations import solved
@@ -199,7 +199,7 @@ def hold(a: Array) -> Array:
     return jax.lax.optimization_barrier(a)
 
 
-def times(a: Array | float, b: Array) -> Array:
+def times(a: ArrayLike, b: Array) -> Array:
     """A real array times a complex one."""
     return jax.lax.complex(a * b.real, a * b.imag)
 

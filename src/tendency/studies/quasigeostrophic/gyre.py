@@ -18,7 +18,7 @@ from tendency.symbolic.generated import Generated, State, generate
 
 CASE = "gyre"
 ENERGIES = ("kinetic", "potential")
-RATES = ("wind", "drag", "friction")
+RATES = ("wind", "drag", "friction", "walls")
 Fields = dict[str, Float[Array, "y x"]]
 Means = dict[str, Float[Array, ""]]
 
@@ -93,8 +93,10 @@ class Observed(eqx.Module):
     The surface is f₀ ψ₁ / g [m], the vorticity that of the upper layer over f₀ [1].
     Per unit of mass, hᵢ the layer's part of the depth: kinetic energy ½ Σ hᵢ |∇ψᵢ|²,
     available potential energy ½ h₁ F₁ (ψ₁ - ψ₂)² [m² / s²]; the work of the wind,
-    bottom drag -h₂ r |∇ψ₂|² and friction -A Σ hᵢ |∇∇²ψᵢ|² [m² / s³]; and the volume
-    that the upper layer has gained, the mean of ψ₁ - ψ₂ over its deviation [1].
+    bottom drag -h₂ r |∇ψ₂|², friction -A Σ hᵢ |∇∇²ψᵢ|² and what the differences of
+    β ∂ψ/∂x make at the western and the eastern wall, of second order in the grid step
+    [m² / s³]; and the volume that the upper layer has gained, the mean of ψ₁ - ψ₂ over
+    its deviation [1].
     """
 
     diagnose: Generated
@@ -117,6 +119,12 @@ class Observed(eqx.Module):
             "drag": p["h2"] * p["r"] * jnp.mean(psi[2] * zeta[2]),
             "friction": p["A"]
             * sum(h * jnp.mean(zeta[i] * lap[i]) for i, h in share.items()),
+            "walls": p["beta"]
+            * sum(
+                h * jnp.mean(psi[i][:, 0] ** 2 - psi[i][:, -1] ** 2)
+                for i, h in share.items()
+            )
+            / (2 * p["L"]),
             "volume": jnp.mean(between) / jnp.std(between),
         }
         return {"top": psi[1] + p["h2"] * found["C"], "zeta": zeta[1]}, means

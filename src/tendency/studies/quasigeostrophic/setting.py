@@ -14,6 +14,7 @@ from tendency.integrate import adams_bashforth3
 from tendency.physics.quasigeostrophic import two_layer_quasigeostrophic
 from tendency.symbolic.fourier import InFourierSpace, small_scale_filter
 from tendency.symbolic.generated import State, generate
+from tendency.symbolic.program import times
 from tendency.symbolic.spectral import Spectral
 
 DAY = 86_400.0  # [s]
@@ -83,7 +84,7 @@ def noise(points: int, key: PRNGKeyArray, setting: Setting = MIDLAT) -> State:
     smooth = np.exp(-(kx**2 + ky**2) * (setting.length / 30) ** 2 / 8)
     smooth[0, 0] = 0.0
     white = 1e-6 * jax.random.normal(key, (2, points, points))
-    q = jnp.fft.irfft2(jnp.fft.rfft2(white) * smooth, s=(points, points))
+    q = jnp.fft.irfft2(times(smooth[None], jnp.fft.rfft2(white)), s=(points, points))
     return {"q1": q[0], "q2": q[1]}
 
 
@@ -115,7 +116,7 @@ class Flow(eqx.Module):
         under = square * (square + upper + lower)
         under[0, 0] = np.inf
         q1, q2 = jnp.fft.rfft2(state["q1"]), jnp.fft.rfft2(state["q2"])
-        hat = lambda a, b: -(a / under * q1 + b / under * q2)  # noqa: E731
+        hat = lambda a, b: -(times(a / under, q1) + times(b / under, q2))  # noqa: E731
         return (
             hat(square + lower, np.full_like(square, upper)),
             hat(np.full_like(square, lower), square + upper),
@@ -131,7 +132,7 @@ class Flow(eqx.Module):
     def vorticity(self, state: State) -> Field:
         """Of the upper layer, relative, over f₀ [1]."""
         kx, ky = self.wavenumbers
-        hat = -(kx**2 + ky**2) / self.setting.coriolis * self.stream(state)[0]
+        hat = times(-(kx**2 + ky**2) / self.setting.coriolis, self.stream(state)[0])
         return self.on_grid(hat)
 
 

@@ -16,7 +16,10 @@ from tendency.forecasting import forecast
 from tendency.report.page import write_page
 from tendency.report.provenance import Provenance
 from tendency.scores.records import Score, scores_document
+from tendency.studies.quasigeostrophic import gyre
 from tendency.studies.quasigeostrophic.budget import ENERGIES, RATES, Observed
+from tendency.studies.quasigeostrophic.gyre import GYRE, SMALL_GYRE
+from tendency.studies.quasigeostrophic.gyre_page import gyre_scores
 from tendency.studies.quasigeostrophic.page import make_page
 from tendency.studies.quasigeostrophic.reference import CASE, NUMBERS, SKILL
 from tendency.studies.quasigeostrophic.setting import (
@@ -59,10 +62,16 @@ def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> Non
     say(f"{size.spin_up} days of spin-up on {size.points} x {size.points} points")
     ocean = simulate(size, seed)
     say(f"{size.days} days of diagnostics")
+    basin = SMALL_GYRE if small else GYRE
     surface = heights(ocean.states)
     curve = spectrum(surface, MIDLAT.length)
     skill = forecast_skill(ocean.states, size.points, size.starts)
-    scores = _scores(ocean, surface, curve, skill, size)
+    say(
+        f"a closed basin: {basin.spin_up} days of spin-up on {basin.points} x "
+        f"{basin.points} points, {basin.days} days of diagnostics"
+    )
+    gyres = gyre.simulate(basin, seed)
+    scores = _scores(ocean, surface, curve, skill, size) + gyre_scores(gyres, basin)
     for score in scores:
         if score.lead not in (None, 1, 5, 10, 20):
             continue
@@ -81,6 +90,7 @@ def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> Non
         ocean.means,
         curve,
         size,
+        (gyres, basin),
         Provenance.here(seed=seed, wall_seconds=seconds, more={"precision": "float64"}),
     )
     write_page(page, out / "report.html")
