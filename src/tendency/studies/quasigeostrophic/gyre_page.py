@@ -113,7 +113,10 @@ def _numbers(scores: Sequence[Score], ran: Run, basin: Basin) -> Section:
         "What the wind gives and friction takes",
         "Means over the basin and per unit of mass. The residual is what the change of "
         "energy leaves unexplained; a state every few days, from which the rates are "
-        f"averaged, is most of it. `gyre`: {basin.points} x {basin.points} points, "
+        f"averaged, is most of it. Walls: what differences of the planetary "
+        "vorticity make beside them, an error that falls with the square of the step "
+        "of the grid. "
+        f"`gyre`: {basin.points} x {basin.points} points, "
         f"{basin.length / 1e3:,.0f} km, layers of {basin.upper_depth:g} and "
         f"{basin.lower_depth:,.0f} m, g' = {basin.reduced_gravity:g} m/s², biharmonic "
         f"friction {basin.friction:.2g} m⁴/s, Adams-Bashforth 3 with steps of "
