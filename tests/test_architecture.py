@@ -27,7 +27,7 @@ MODULE_OF = {
     "netcdf4": "netCDF4",
     "vl-convert-python": "vl_convert",
 }
-USED_BY_XARRAY = {"netCDF4", "zarr", "cftime"}  # engines, chosen by their names
+USED_BY_XARRAY = {"netCDF4", "zarr", "cftime", "pint"}  # engines, and units
 
 
 def name(path):

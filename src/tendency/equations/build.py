@@ -18,6 +18,7 @@ from tendency.cell import Carry
 from tendency.equations.expressions import Expr, Numbers
 from tendency.equations.given import field_from_file
 from tendency.equations.settings import STIFF, Equations
+from tendency.equations.units import require_units
 from tendency.equations.values import (
     boundaries,
     expressions_of,
@@ -112,6 +113,7 @@ def build(asked: Equations) -> Built:
     symbols |= {str(s): s for s in system.coordinates}
     given = expressions_of(asked, system, symbols)
     symbols |= {f.func.__name__: given.get(f, f) for f in system.forcings}
+    require_units(asked, system, symbols)
     declared = system
     system = with_expressions(system, given)
     offsets = {

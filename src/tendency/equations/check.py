@@ -6,6 +6,7 @@ from tendency.equations.build import Built
 from tendency.equations.integration import method_said
 from tendency.equations.settings import Condition
 from tendency.equations.stability import Stability
+from tendency.equations.units import units_said
 
 Rows = list[tuple[str, str]]
 
@@ -16,7 +17,7 @@ def check(built: Built, found: Stability) -> dict[str, Rows]:
     tables = {"equations": [(str(i), e) for i, e in enumerate(system.written, 1)]}
     if asked.parameters:
         tables["parameters"] = [
-            (name, f"{p.value:g} [{p.units}]") for name, p in asked.parameters.items()
+            (name, f"{p.value:g} [{p.unit}]") for name, p in asked.parameters.items()
         ]
     given: Rows = []
     for kind, table in (("constant", asked.constants), ("forcing", asked.forcings)):
@@ -25,16 +26,19 @@ def check(built: Built, found: Stability) -> dict[str, Rows]:
             told = (
                 values.expression or f"{values.variable or 'values'} of {values.file}"
             )
-            given.append((name, f"{kind}: {told} [{entry.units}]"))
+            given.append((name, f"{kind}: {told} [{entry.unit}]"))
     if given:
         tables["given"] = given
+    units = units_said(asked)
+    if units is not None:
+        tables["equations"].append(("units", units))
     tables["fields"] = [_field(built, name) for name in system.fields]
     tables["boundaries"] = [row for name in system.fields for row in _ends(built, name)]
     tables["grid"] = [
         (
             axis.name,
             f"{axis.points} points from {axis.lower:g} to {axis.upper:g} "
-            f"[{asked.axes[axis.name].units}], spacing {axis.spacing:.4g}, "
+            f"[{asked.axes[axis.name].unit}], spacing {axis.spacing:.4g}, "
             f"{'periodic' if axis.periodic else 'bounded'}",
         )
         for axis in built.grid.axes
@@ -61,7 +65,7 @@ def _field(built: Built, name: str) -> tuple[str, str]:
     shape = " x ".join(map(str, values.shape)) or "1"
     on = f", on the faces along {', '.join(asked.staggered)}" if asked.staggered else ""
     low, high = float(np.min(values)), float(np.max(values))
-    return name, f"{shape} values from {low:.4g} to {high:.4g} [{asked.units}]{on}"
+    return name, f"{shape} values from {low:.4g} to {high:.4g} [{asked.unit}]{on}"
 
 
 def _ends(built: Built, name: str) -> Rows:
@@ -91,7 +95,7 @@ def _time(built: Built, found: Stability) -> Rows:
     end = time.start + time.steps * time.dt
     rows = [
         ("method", f"{method_said(built)}, {time.scheme}"),
-        ("steps", f"{time.steps} of {time.dt:g} [{time.units}], to t = {end:g}"),
+        ("steps", f"{time.steps} of {time.dt:g} [{time.unit}], to t = {end:g}"),
         ("saved", f"{len(built.times)} times, {size / 1e6:.3g} MB"),
     ]
     rows += [("at the start", "; ".join(found.said()))] * bool(found.said())

@@ -65,13 +65,13 @@ def dataset_of(built: Built, ran: Ran) -> xr.Dataset:
         dims = []
         for axis, offset in zip(built.grid.axes, built.offsets[name], strict=True):
             dim = f"{axis.name}{FACES if offset else ''}"
-            attributes = {"units": asked.axes[axis.name].units, "long_name": axis.name}
+            attributes = {"units": asked.axes[axis.name].unit, "long_name": axis.name}
             letter = axis.name.upper()
             if letter in ("X", "Y", "Z"):
                 attributes["axis"] = letter
             coordinates[dim] = xr.Variable(dim, axis.positions(offset), attributes)
             dims.append(dim)
-        attributes = {"units": asked.fields[name].units, "long_name": name}
+        attributes = {"units": asked.fields[name].unit, "long_name": name}
         variables[name] = xr.Variable(("time", *dims), values, attributes)
     told = {
         "Conventions": "CF-1.11",
@@ -86,7 +86,7 @@ def dataset_of(built: Built, ran: Ran) -> xr.Dataset:
 
 def _time(built: Built, ran: Ran) -> xr.Variable:
     time = built.asked.time
-    units = time.units if time.since is None else f"{time.units} since {time.since}"
+    units = time.unit if time.since is None else f"{time.unit} since {time.since}"
     attributes = {"units": units, "long_name": "time", "axis": "T"}
     if time.since is not None:
         attributes |= {"standard_name": "time", "calendar": "standard"}

@@ -29,7 +29,7 @@ def make_page(
     command = f"tendency run {config}"
     asked = built.asked
     names = ", ".join(built.system.fields)
-    end = f"t = {ran.times[0]:g} to {ran.times[-1]:g}{_units(asked.time.units)}"
+    end = f"t = {ran.times[0]:g} to {ran.times[-1]:g}{_units(asked.time.unit)}"
     question = asked.system.about or f"What do these equations make of {names}?"
     stop = ""
     if ran.stopped is not None:
@@ -80,15 +80,15 @@ def _pictures(built: Built, ran: Ran) -> Iterator[Block]:
 
 def _space_time(built: Built, ran: Ran, name: str) -> Frames:
     axis, time = built.grid.axes[0], built.asked.time
-    label = with_units(axis.name, built.asked.axes[axis.name].units)
+    label = with_units(axis.name, built.asked.axes[axis.name].unit)
     upward = ran.times if len(ran.times) > 1 else np.array([0.0])
     return plane_frames(
         {name: ran.states[name][None]},
         upward,
         axis.positions(built.offsets[name][0]),
-        [f"t = {ran.times[0]:g} to {ran.times[-1]:g}{_units(time.units)}, upwards"],
+        [f"t = {ran.times[0]:g} to {ran.times[-1]:g}{_units(time.unit)}, upwards"],
         quantity=name,
-        units=built.asked.fields[name].units,
+        units=built.asked.fields[name].unit,
         limits=_limits(ran.states[name]),
         caption=f"{name} over {axis.name} and time, which goes upwards.",
         aspect=1.6,
@@ -108,16 +108,16 @@ def _map(built: Built, ran: Ran, name: str, values: Numbers) -> Frames:
     across, up = axes[right], axes[1 - right]
     if right == 0:
         values = values.transpose(0, 2, 1)
-    label = with_units(across.name, built.asked.axes[across.name].units)
+    label = with_units(across.name, built.asked.axes[across.name].unit)
     return plane_frames(
         {name: values},
         up.positions(built.offsets[name][1 - right]),
         across.positions(built.offsets[name][right]),
-        [f"t = {t:g}{_units(built.asked.time.units)}" for t in ran.times],
+        [f"t = {t:g}{_units(built.asked.time.unit)}" for t in ran.times],
         quantity=name,
-        units=built.asked.fields[name].units,
+        units=built.asked.fields[name].unit,
         caption=f"The fields{where}; {up.name} goes upwards, {up.lower:g} to "
-        f"{up.upper:g}{_units(built.asked.axes[up.name].units)}.",
+        f"{up.upper:g}{_units(built.asked.axes[up.name].unit)}.",
         limits=_limits(values),
         aspect=(across.upper - across.lower) / (up.upper - up.lower),
         edges=(f"{across.lower:g}", label, f"{across.upper:g}"),
@@ -172,12 +172,12 @@ def _charts(
 ) -> Iterator[Block]:
     if len(times) < 2:
         return
-    units = built.asked.time.units
+    units = built.asked.time.unit
     for name, values in series.items():
         if np.ptp(values) <= _LEVEL * max(np.abs(values).max(), 1e-300):
             yield f"The {prefix}{name} stays level, to rounding."
             continue
-        own = "" if prefix else built.asked.fields[name].units
+        own = "" if prefix else built.asked.fields[name].unit
         spec = series_chart(
             times,
             {name: values},

@@ -51,11 +51,21 @@ class System(Table):
     unknown: list[Name] = Field(default=[])  # fields given by elliptic equations
 
 
-class Parameter(Table):
+class Measured(Table):
+    """A table that may say its units."""
+
+    units: str | None = None  # such as "m2 s-1"; those given must agree
+
+    @property
+    def unit(self) -> str:
+        """For a reader."""
+        return self.units or "1"
+
+
+class Parameter(Measured):
     """`[parameters]`: `kappa = 0.1`, or `kappa = { value = 0.1, units = "m2 s-1" }`."""
 
     value: float
-    units: str = "1"
 
     @model_validator(mode="before")
     @classmethod
@@ -157,40 +167,36 @@ class Boundary(Table):
         return both, both
 
 
-class FieldTable(Table):
+class FieldTable(Measured):
     """`[fields.u]`: what a prognostic field is at the start, and at its boundaries."""
 
     initial: Given
-    units: str = "1"
     boundary: dict[str, Boundary] = Field(default={})  # by bounded axis
     staggered: list[str] = Field(default=[])  # axes along which it stands on the faces
     velocity: Name | None = None  # the axis along which it is the velocity
 
 
-class ConstantTable(Table):
+class ConstantTable(Measured):
     """`[constants.k]`: a field that does not change."""
 
     values: Given
     along: list[str] | None = None  # coordinates that it depends on; default: all
-    units: str = "1"
 
 
-class ForcingTable(Table):
+class ForcingTable(Measured):
     """`[forcings.F]`: a function of the time, and of the coordinates in `along`."""
 
     values: Given
     along: list[str] = Field(default=[])
-    units: str = "1"
 
 
-class AxisTable(Table):
+class AxisTable(Measured):
     """`[axes.x]`: a coordinate of the grid."""
 
     points: PositiveInt
     lower: float = 0.0
     upper: float = 1.0
     periodic: bool = True
-    units: str = "1"
 
 
 class CoastTable(Table):
@@ -216,7 +222,7 @@ class Method(Table):
         return self
 
 
-class Time(Table):
+class Time(Measured):
     """`[time]`: the steps."""
 
     dt: PositiveFloat
@@ -224,7 +230,6 @@ class Time(Table):
     every: PositiveInt = 1  # saved, in steps
     scheme: Explicit | Stiff = "rk4"
     start: float = 0.0  # the t of the initial state
-    units: str = "1"
     # The date of t = 0, where units are seconds, minutes, hours or days.
     since: Annotated[str, BeforeValidator(_as_date), Field(min_length=4)] | None = None
 
@@ -237,7 +242,7 @@ class Time(Table):
             )
         if self.since is not None and self.units not in DATED:
             raise ValueError(
-                f"since needs units of {', '.join(DATED)}, and they are {self.units}"
+                f"since needs units of {', '.join(DATED)}, and they are {self.unit}"
             )
         return self
 
