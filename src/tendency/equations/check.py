@@ -104,4 +104,4 @@ def _time(built: Built, found: Stability) -> Rows:
         rows.append(("too long", warning))
     elif found.largest is not None:
         rows.append(("stable", "at the initial state"))
-    return rows
+    return rows + [("warning", doubt) for doubt in found.doubts]

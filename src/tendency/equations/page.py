@@ -54,8 +54,7 @@ def _equation_section(built: Built, found: Stability) -> Section:
     tables = check(built, found)
     tables.pop("equations")
     rows = tuple((what, how) for rows in tables.values() for what, how in rows)
-    warning = found.warning(built)
-    text = f"The step is long: {warning}." if warning else ""
+    text = " ".join(f"Warning: {sentence}." for sentence in found.warnings(built))
     return Section(
         "The equations", text, (code, Table(("", ""), rows, "What was integrated."))
     )

@@ -49,8 +49,8 @@ def run(
     write_atomically(out / CONFIG, dump_equations(asked).encode())
     if found.said():
         say(f"at the start: {'; '.join(found.said())}")
-    warning = found.warning(built)
-    if warning:
+    warnings = found.warnings(built)
+    for warning in warnings:
         say(f"warning: {warning}")
     began = time.perf_counter()
     ran = integrate(built)
@@ -65,7 +65,7 @@ def run(
     with writing(report):
         write_page(page, report)
     say(f"the report is {report}")
-    require_finite(ran, str(out), warning)
+    require_finite(ran, str(out), next(iter(warnings), None))
 
 
 def check(config: str, overrides: Sequence[str] = ()) -> None:
@@ -110,8 +110,7 @@ def generate(
         )
     asked = load_equations(config, overrides)
     built = build(asked)
-    warning = stability(built).warning(built)
-    if warning:
+    for warning in stability(built).warnings(built):
         say(f"warning: {warning}")
     text = _source(built, target)
     write_atomically(output, text.encode())
