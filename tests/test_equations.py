@@ -471,3 +471,85 @@ def test_python_sees_the_same_as_the_command(run, tmp_path):
     assert run("run", "burgers.toml")[0] == 0
     with xr.open_dataset(tmp_path / "results" / "burgers.nc") as saved:
         np.testing.assert_array_equal(saved.u.to_numpy()[1:], states["u"])
+
+
+AUTO = {"dt": "auto", "end": 0.4, "save_every": 0.1, "units": "seconds"}
+
+
+def test_a_step_that_is_found(run, tmp_path):
+    found = built(**{"time": AUTO, "parameters.kappa": 0.1})
+    time = found.asked.time
+    largest = stability(built(**{"time.dt": 1.0, "parameters.kappa": 0.1})).largest
+    assert largest is not None
+    assert 0.7 * largest < time.step <= 0.8 * largest
+    assert time.step * time.every == pytest.approx(0.1, rel=1e-15)
+    assert time.steps == 4 * time.every
+    np.testing.assert_allclose(found.times, [0, 0.1, 0.2, 0.3, 0.4], rtol=1e-15)
+    assert stability(found).warnings(found) == []
+    assert parse_equations(tomllib.loads(dump_equations(found.asked))) == found.asked
+    slow = {"system.equations": ["d_t u = -u/10"]}  # a step as long as what is saved
+    assert plain(**slow | {"time": AUTO}).asked.time.step == 0.1
+
+    text = BURGERS[: BURGERS.index("[time]")] + "[time]\n"
+    text += "\n".join(f"{key} = {value!r}" for key, value in AUTO.items())
+    (tmp_path / "auto.toml").write_text(text)
+    assert run("run", "auto.toml", "--small")[0] == 0
+    written = tomllib.loads((tmp_path / "results" / "config.toml").read_text())["time"]
+    assert written["steps"] == written["every"]  # to the first saved time
+    assert written["dt"] * written["steps"] == pytest.approx(0.1)
+    assert not {"end", "save_every"} & {*written}
+
+
+def test_a_forcing_from_a_file_meets_the_step_that_is_found(tmp_path):
+    t = np.linspace(0, 0.4, 9)
+    xr.DataArray(t**2, {"time": t}, name="F").to_netcdf(tmp_path / "F.nc")
+    changes = {"system.equations": ["d_t u = F + kappa*d_xx u"], "time": AUTO}
+    changes |= {"forcings.F": {"values": {"file": "F.nc"}}, "parameters.kappa": 0.1}
+    found = plain(tmp_path, **changes)
+    assert found.forcing is not None
+    assert len(found.forcing["F"]) == found.asked.time.steps + 1
+    mean = integrate(found).states["u"].mean(axis=1)
+    np.testing.assert_allclose(
+        mean - mean[0], np.array([0, 1, 2, 3, 4]) ** 3 / 3e3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 4}, "needs end and save_every, in units of time, instead of steps"),
+        ({"end": None}, "needs end and save_every"),
+        ({"dt": 0.1, "steps": 4}, 'end and save_every are for dt = "auto"'),
+        ({"dt": 0.1, "end": None, "save_every": None}, "steps is missing"),
+        ({"dt": "fast"}, "dt is \"fast\", a number or one of 'auto' was expected"),
+        ({"end": 0.35}, "there are 3.5 times save_every = 0.1, a whole number above 0"),
+        ({"end": -0.1}, "a whole number above 0"),
+        ({"scheme": "etdrk4"}, "how long a step etdrk4 holds is not judged: give a"),
+    ],
+)
+def test_a_step_that_cannot_be_found_is_refused(changes, message):
+    time = {k: v for k, v in (AUTO | changes).items() if v is not None}
+    with pytest.raises(InputError, match=message):
+        parse_equations(changed(time=time))
+
+
+def test_a_stable_step_in_python():
+    from tendency import Integrated
+    from tendency.equations.eigenvalues import stable_step
+    from tendency.integrate import adams_bashforth3
+
+    advection = plain(**{"system.equations": ["d_t u = -d_x u"]})
+    tendency, state = advection.generated, advection.state
+    longest = np.sqrt(8) / 40  # of RK4, CFL number 2.83
+    assert stable_step(Integrated(tendency, 1.0), state) == 0.056
+    assert stable_step(Integrated(tendency, 1.0), state, safety=0.5) == 0.035
+    assert stable_step(Integrated(tendency, 0.01), state) == 0.01
+    assert 0.056 < 0.8 * longest < 0.057
+    third = Integrated(tendency, 1.0, adams_bashforth3)
+    assert stable_step(third, state) == 0.014  # 0.8 * 0.7236 / 40
+    infinite = plain(**{"system.equations": ["d_t u = 1/u"], "fields.u.initial": 0})
+    with pytest.raises(InputError, match=r"no step of 1 or less is found stable.*rk4"):
+        stable_step(Integrated(infinite.generated, 1.0), infinite.state)
+    stiff = plain(**{"method.spectral": True, "time.scheme": "etdrk4"})
+    with pytest.raises(InputError, match="how long a step ETDRK4 holds is not judged"):
+        stable_step(stiff.cell, stiff.state)

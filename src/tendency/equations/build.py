@@ -5,6 +5,7 @@ that every stage of a scheme, every face of a cell and the written source see th
 exactly; those from files are arrays.
 """
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from jaxtyping import Float
 
 from tendency import integrate
 from tendency.cell import Carry
+from tendency.equations.eigenvalues import stable_step
 from tendency.equations.expressions import Expr, Numbers
 from tendency.equations.given import field_from_file
 from tendency.equations.settings import STIFF, Equations
@@ -68,20 +70,46 @@ class Built(NamedTuple):
             return None
         return open_at(self.water, self.grid, self.offsets[name])
 
+    def stepped_by(self, dt: float) -> "Built":
+        """With steps of `dt` or a little less, so many to each of its steps."""
+        time, count = self.asked.time, math.ceil(self.cell.dt / dt * (1 - 1e-12))
+        changes = {"dt": self.cell.dt / count, "steps": time.steps * count}
+        changes["every"] = time.every * count
+        asked = self.asked.model_copy(
+            update={"time": time.model_copy(update=changes)},
+        )
+        return self._replace(
+            asked=asked,
+            cell=Integrated(self.generated, asked.time.step, self.cell.scheme),
+            forcing=forcing(asked, self.system, self.generated, self.grid),
+        )
+
     @property
     def times(self) -> Float[np.ndarray, " time"]:
         """Of the saved states, the initial one among them [time.units]."""
         time = self.asked.time
         steps = np.arange(0, time.steps + 1, time.every)
-        return time.start + time.dt * steps
+        return time.start + time.step * steps
 
 
 def build(asked: Equations) -> Built:
     """Read the equations, put them on the grid, and find where they start.
 
     Raises:
-        InputError: whatever in the file, or the files that it names, will not do.
+        InputError: whatever in the file, or the files that it names, will not do; a
+            step that is to be found, and is not.
     """
+    time = asked.time
+    if time.dt != "auto":
+        return _built(asked)
+    longest = {"dt": time.save_every, "steps": time.intervals, "every": 1}
+    longest |= {"end": None, "save_every": None}
+    first = _built(asked.model_copy(update={"time": time.model_copy(update=longest)}))
+    forcing = {name: values[0] for name, values in (first.forcing or {}).items()}
+    return first.stepped_by(stable_step(first.cell, first.state, forcing or None))
+
+
+def _built(asked: Equations) -> Built:
     grid = _grid(asked)
     names = list(asked.axes)
     system = System.of(
@@ -158,7 +186,7 @@ def build(asked: Equations) -> Built:
         system,
         grid,
         offsets,
-        Integrated(generated, asked.time.dt, _scheme(asked, system, grid)),
+        Integrated(generated, asked.time.step, _scheme(asked, system, grid)),
         state,
         forcing(asked, system, generated, grid),
         wet,
@@ -190,8 +218,8 @@ def _scheme(asked: Equations, system: System, grid: Grid) -> AbstractScheme:
         )
     linear = linear_part(system, grid)
     if name == "etdrk4":
-        return ETDRK4.of(linear, asked.time.dt)
-    return IMEXRungeKutta.of(linear, asked.time.dt, ars343)
+        return ETDRK4.of(linear, asked.time.step)
+    return IMEXRungeKutta.of(linear, asked.time.step, ars343)
 
 
 def _same(table: str, found: list[str], expected: list[str]) -> None:

@@ -92,10 +92,10 @@ def _condition(name: str, axis: str, end: Condition) -> str:
 def _time(built: Built, found: Stability) -> Rows:
     time = built.asked.time
     size = sum(v.nbytes for v in built.state.values()) * len(built.times)
-    end = time.start + time.steps * time.dt
+    end = time.start + time.steps * time.step
     rows = [
         ("method", f"{method_said(built)}, {time.scheme}"),
-        ("steps", f"{time.steps} of {time.dt:g} [{time.unit}], to t = {end:g}"),
+        ("steps", f"{time.steps} of {time.step:g} [{time.unit}], to t = {end:g}"),
         ("saved", f"{len(built.times)} times, {size / 1e6:.3g} MB"),
     ]
     rows += [("at the start", "; ".join(found.said()))] * bool(found.said())

@@ -4,6 +4,7 @@ The largest eigenvalues λ of the derivative of the tendency, by Arnoldi iterati
 not grow under the scheme where exp(λ dt) does not.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,22 +12,72 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Complex
+from jaxtyping import ArrayLike, Complex
 
-from tendency.equations.expressions import Numbers
+from tendency.errors import InputError
 from tendency.integrate import AdamsBashforth3, Integrated, RungeKutta
 
 _ITERATIONS = 40
 _SLACK = 1e-3  # of the growth a step, beyond that of the equations
 _HALVINGS = 24
+SAFETY = 0.8  # of the longest step, since the state changes
+
+
+def stable_step(
+    cell: Integrated,
+    state: Mapping[str, ArrayLike],
+    forcing: Mapping[str, Any] | None = None,
+    *,
+    safety: float = SAFETY,
+) -> float:
+    """A step that the scheme of a cell holds stable at a state, up to its own.
+
+    `safety` times the longest one, rounded down to two digits, which later states may
+    need shorter.
+
+    Arguments:
+        cell: a tendency and a Runge-Kutta or Adams-Bashforth scheme; its `dt` is the
+            longest step that is wanted.
+        forcing: what the tendency is given at this state.
+
+    Raises:
+        InputError: a scheme that is not judged, such as those with a linear part of
+            their own, or no stable step.
+    """
+    if _growth(cell.scheme) is None:
+        raise InputError(
+            f"how long a step {type(cell.scheme).__name__} holds is not judged: give dt"
+        )
+    longest = longest_step(cell, state, forcing, at_most=cell.dt / safety)
+    if longest is None:
+        raise InputError(
+            f"no step of {cell.dt:g} or less is found stable at the initial state: "
+            "see that the tendency is finite there, and take another scheme, such as "
+            "rk4"
+        )
+    dt = safety * longest
+    return cell.dt if dt >= cell.dt * (1 - 1e-12) else floored(dt)
+
+
+def floored(dt: float) -> float:
+    """To two digits, downwards."""
+    unit = 10.0 ** (math.floor(math.log10(dt)) - 1)
+    return math.floor(dt / unit * (1 + 1e-12)) * unit
 
 
 def longest_step(
-    cell: Integrated, state: Mapping[str, Numbers], forcing: Mapping[str, Any] | None
+    cell: Integrated,
+    state: Mapping[str, ArrayLike],
+    forcing: Mapping[str, Any] | None,
+    *,
+    at_most: float | None = None,
 ) -> float | None:
-    """The longest stable step up to that of the cell; `None` where none is found.
+    """The longest stable step up to `at_most`; `None` where none is found.
 
     Schemes with a linear part of their own are not judged.
+
+    Arguments:
+        at_most: the step of the cell, if it is not said.
     """
     growth = _growth(cell.scheme)
     if growth is None:
@@ -40,7 +91,7 @@ def longest_step(
         allowed = np.maximum(1.0, np.exp(np.minimum(z.real, 50.0)))
         return bool((growth(z) <= allowed * (1 + _SLACK)).all())
 
-    high = cell.dt
+    high = cell.dt if at_most is None else at_most
     if stable(high):
         return high
     low = high
@@ -50,6 +101,7 @@ def longest_step(
             break
     else:
         return None
+    high = 2 * low
     for _ in range(12):
         middle = (low + high) / 2
         low, high = (middle, high) if stable(middle) else (low, middle)

@@ -78,7 +78,7 @@ def dataset_of(built: Built, ran: Ran) -> xr.Dataset:
         "title": asked.system.about or asked.system.name,
         "source": f"tendency {__version__}, generated from equations",
         "equations": "\n".join(built.system.written),
-        "method": f"{method_said(built)}, {asked.time.scheme}, dt = {asked.time.dt!r}",
+        "method": f"{method_said(built)}, {asked.time.scheme}, dt = {built.cell.dt!r}",
     }
     parameters = {f"parameter_{name}": p.value for name, p in asked.parameters.items()}
     return xr.Dataset(variables, coordinates, told | parameters)

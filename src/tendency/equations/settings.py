@@ -223,15 +223,64 @@ class Method(Table):
 
 
 class Time(Measured):
-    """`[time]`: the steps."""
+    """`[time]`: the steps.
 
-    dt: PositiveFloat
-    steps: PositiveInt
+    `dt` with `steps` and `every`; or `dt = "auto"` with `end` and `save_every`, and the
+    numbers are found.
+    """
+
+    dt: PositiveFloat | Literal["auto"]
+    steps: PositiveInt = 1  # needed, but for "auto"
     every: PositiveInt = 1  # saved, in steps
+    end: float | None = None  # the t of the last state
+    save_every: PositiveFloat | None = None  # saved, in units of time
     scheme: Explicit | Stiff = "rk4"
     start: float = 0.0  # the t of the initial state
     # The date of t = 0, where units are seconds, minutes, hours or days.
     since: Annotated[str, BeforeValidator(_as_date), Field(min_length=4)] | None = None
+
+    @property
+    def step(self) -> float:
+        """Its length, once found."""
+        assert isinstance(self.dt, float)
+        return self.dt
+
+    @property
+    def intervals(self) -> int:
+        """How often a run with "auto" saves."""
+        assert self.end is not None
+        assert self.save_every is not None
+        return round((self.end - self.start) / self.save_every)
+
+    @model_validator(mode="after")
+    def _numbers_or_auto(self) -> Self:
+        in_time = self.end, self.save_every
+        if self.dt != "auto":
+            if in_time != (None, None):
+                raise ValueError(
+                    'end and save_every are for dt = "auto": give steps and every'
+                )
+            if "steps" not in self.model_fields_set:
+                raise ValueError("steps is missing and has no default: add it")
+            return self
+        if None in in_time or {"steps", "every"} & self.model_fields_set:
+            raise ValueError(
+                'dt = "auto" needs end and save_every, in units of time, instead of '
+                "steps and every"
+            )
+        if self.scheme in STIFF:
+            raise ValueError(
+                f'dt is "auto", and how long a step {self.scheme} holds is not judged: '
+                "give a number"
+            )
+        count = (float(in_time[0] or 0) - self.start) / float(in_time[1] or 1)
+        if count < 1 - 1e-9 or abs(count - round(count)) > 1e-9 * count:
+            raise ValueError(
+                f"from start = {self.start:g} to end = {self.end:g} there are "
+                f"{count:g} times save_every = {self.save_every:g}, a whole number "
+                "above 0 was expected"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

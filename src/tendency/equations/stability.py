@@ -7,7 +7,6 @@ discretised tendency itself (`eigenvalues`).
 """
 
 import contextlib
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from tendency.equations.build import Built
 from tendency.equations.doubts import doubts
-from tendency.equations.eigenvalues import longest_step
+from tendency.equations.eigenvalues import floored, longest_step
 from tendency.equations.expressions import Expr
 from tendency.equations.linear import Entry, coefficients
 from tendency.equations.start import Start
@@ -39,13 +38,13 @@ class Stability(NamedTuple):
     def warning(self, built: Built) -> str | None:
         """A sentence, if the step is too long."""
         time = built.asked.time
-        if self.largest is None or time.dt <= self.largest:
+        if self.largest is None or time.step <= self.largest:
             return None
         numbers = "; ".join(self.said())
         return (
-            f"dt = {time.dt:g} is beyond what {time.scheme} holds stable at the "
+            f"dt = {time.step:g} is beyond what {time.scheme} holds stable at the "
             f"initial state{f' ({numbers})' if numbers else ''}: take dt = "
-            f"{_floored(self.largest):.2g} or less"
+            f"{floored(self.largest):.2g} or less"
         )
 
     def said(self) -> list[str]:
@@ -56,12 +55,6 @@ class Stability(NamedTuple):
             for what, found in both
             if found
         ]
-
-
-def _floored(dt: float) -> float:
-    """To two digits, downwards."""
-    unit = 10.0 ** (math.floor(math.log10(dt)) - 1)
-    return math.floor(dt / unit * (1 + 1e-12)) * unit
 
 
 def stability(built: Built) -> Stability:

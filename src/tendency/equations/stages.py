@@ -46,7 +46,7 @@ def run(
     out = Path(str(asked.out))
     ours = (out / CONFIG).is_file()
     prepare_folder(out, overwrite=overwrite or ours)
-    write_atomically(out / CONFIG, dump_equations(asked).encode())
+    write_atomically(out / CONFIG, dump_equations(built.asked).encode())
     if found.said():
         say(f"at the start: {'; '.join(found.said())}")
     warnings = found.warnings(built)
@@ -120,7 +120,7 @@ def generate(
 def _source(built: Built, target: str) -> str:
     return built.generated.source(
         target,  # pyright: ignore[reportArgumentType] (it checks)
-        dt=built.asked.time.dt,
+        dt=built.asked.time.step,
         scheme=built.cell.scheme,
     )
 
@@ -128,6 +128,10 @@ def _source(built: Built, target: str) -> str:
 def _quick(asked: Equations) -> Equations:
     """A tenth of the saved times, for a first look."""
     times = asked.time
+    if times.save_every is not None:
+        end = times.start + max(1, times.intervals // 10) * times.save_every
+        sooner = times.model_copy(update={"end": end})
+        return asked.model_copy(update={"time": sooner})
     saves = max(1, times.steps // times.every // 10)
     fewer = times.model_copy(update={"steps": saves * times.every})
     return asked.model_copy(update={"time": fewer})

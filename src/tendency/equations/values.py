@@ -160,7 +160,7 @@ def forcing(
     if not generated.forcings:
         return None
     time = asked.time
-    ends = time.start + time.dt * np.arange(time.steps + 1)
+    ends = time.start + time.step * np.arange(time.steps + 1)
     found = {}
     for field in system.forcings:
         name = field.func.__name__
