@@ -1,9 +1,11 @@
 """Emitted source: the cell's own numbers, one text, readable."""
 
+import copy
 import importlib.util
 import json
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -338,3 +340,33 @@ def test_what_cannot_be_written_is_refused():
         model.source(dt=0.1, scheme=adams_bashforth3)
     with pytest.raises(InputError, match="keras has no Fourier transform"):
         vorticity().source("keras")
+
+
+def test_no_text_of_a_user_becomes_code(tmp_path):
+    """The docstring ends where it should, and a name is a name."""
+    spoilt = tmp_path / "spoilt"
+    code = f'open({str(spoilt)!r}, "w")'
+    system = System.of(
+        [r"\partial_t u = -u", "d_t v = -v"],
+        coordinates=["x"],
+        name=f'a"""; {code}',
+        doc=f'b"""\n{code}\nc\\',
+    )
+    tendency = generate(system, Grid.of(Axis("x", 4)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of escapes in the LaTeX too
+        module = module_of(tendency.source(dt=0.1), tmp_path / "model.py")
+    assert not spoilt.exists()
+    assert r"\partial_t u" in (module.__doc__ or "")
+    one = {"u": jnp.ones(4), "v": jnp.ones(4)}
+    np.testing.assert_array_equal(module.tendency(one)["u"], -1.0)
+    for changes in (
+        {"assignments": (("a", ("+", "u", code)),)},
+        {"assignments": ((code, 1.0),)},
+        {"outputs": (("u", code),)},
+    ):
+        hostile = copy.copy(tendency)
+        for name, value in changes.items():
+            object.__setattr__(hostile, name, value)
+        with pytest.raises(InputError, match="which is no name: its source cannot be"):
+            hostile.source()

@@ -31,6 +31,7 @@ _MODULES = (
     "tendency.stiff",
     "tendency.wrappers",
     "tendency.physics",
+    "tendency.symbolic",
     "tendency.networks",
     "tendency.statistical",
     "tendency.data",

@@ -7,10 +7,10 @@ equations give the same text.
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tendency.errors import InputError
 from tendency.symbolic.languages import (
@@ -58,6 +58,7 @@ class Steps(NamedTuple):
 def emit(what: Description, target: Target, steps: Steps | None) -> str:
     """One module: the tendency and, with `steps`, `step` and `forecast`."""
     language = LANGUAGES[target]
+    _require_names(what)
     what = _with_safe_names(what)
     _require_words(what.assignments, target, language)
     arguments = ["state", "parameters=PARAMETERS"]
@@ -117,6 +118,27 @@ def _with_safe_names(what: Description) -> Description:
     return what._replace(assignments=assignments, names=names)
 
 
+def _require_names(what: Description) -> None:
+    """That each name is one: a model that was read from a file may hold anything."""
+    names = {*dict(what.fields), *dict(what.parameters), *what.constants}
+    names |= {*what.forcings, *dict(what.numbers), *_texts(what.assignments)}
+    names |= {*_texts(what.outputs)}
+    for name in sorted(names - {"+", "-", "*", "/", "**"}):
+        if not name.isidentifier():
+            raise InputError(
+                f"the program holds {name[:40]!r}, which is no name: its source cannot "
+                "be written; make the model anew from its equations"
+            )
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, tuple):
+        for part in node:
+            yield from _texts(part)
+
+
 def _renamed(node: Expression, names: Mapping[str, str]) -> Expression:
     if isinstance(node, str):
         return names.get(node, node)
@@ -140,7 +162,7 @@ def _uses(node: Expression | Assignments, kind: str) -> bool:
 
 
 def _docstring(what: Description, target: Target, steps: Steps | None) -> str:
-    lines = [f'"""{what.name}: a model generated from its equations.', ""]
+    lines = [f"{what.name}: a model generated from its equations.", ""]
     lines += what.about
     if steps is not None:
         lines += ["", f"Stepped by {steps.name}, dt = {steps.dt!r}."]
@@ -149,8 +171,10 @@ def _docstring(what: Description, target: Target, steps: Steps | None) -> str:
         f"    {name}: {' x '.join(map(str, shape)) or 'a number'}"
         for name, shape in what.fields
     ]
-    wrapped = [_wrapped(line) for line in lines]
-    return "\n".join([*wrapped, '"""'])
+    text = "\n".join(_wrapped(line) for line in lines)
+    raw = "r" * ("\\" in text)  # LaTeX
+    inside = text.replace('"""', "'''")  # what a user writes never ends it
+    return f'{raw}"""{inside}\n"""'
 
 
 def _wrapped(line: str) -> str:
