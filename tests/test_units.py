@@ -13,8 +13,9 @@ from tendency.equations.check import check
 from tendency.equations.config import dump_equations, parse_equations
 from tendency.equations.stability import stability
 from tendency.errors import InputError
-from tendency.symbolic.dimensions import require_same_units, unit_of
+from tendency.symbolic.dimensions import require_same_units
 from tendency.symbolic.system import System
+from tendency.symbolic.units import unit_of
 from tendency.symbolic.written import written
 
 UNITS = {

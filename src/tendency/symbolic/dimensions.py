@@ -5,11 +5,7 @@ functions and exponents have none. Numbers have none either, and are not convert
 kilometres beside metres are refused too. What has no given units fits anything.
 """
 
-import difflib
-import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import Any
 
 import sympy
 from sympy.core.function import AppliedUndef
@@ -17,57 +13,22 @@ from sympy.core.function import AppliedUndef
 from tendency.errors import InputError
 from tendency.symbolic.meaning import Jacobian
 from tendency.symbolic.system import TIME, Expr, System
+from tendency.symbolic.units import (
+    CLOSE,
+    Unit,
+    difference,
+    how_far,
+    is_offset,
+    registry,
+    scale_of,
+    shown,
+    unit_of,
+)
 from tendency.symbolic.written import written
 
-Unit = Any  # of pint, which is imported where units are given
-_TEXT = re.compile(r"[\w %°/*^().+-]{0,80}", re.ASCII)
-_COMMON = [  # to guess from
-    *["m", "km", "cm", "mm", "s", "hour", "day", "year", "K", "degC", "kg", "g", "N"],
-    *["Pa", "hPa", "J", "W", "rad", "degree", "meter", "metre", "second", "minute"],
-    *["seconds", "minutes", "hours", "days", "kelvin", "celsius", "watt", "joule"],
-    *["pascal", "degrees_north", "degrees_east", "psu", "percent", "mol"],
-]
 _ADVICE = (
     "correct the terms or the units (a number has none, a parameter may have some)"
 )
-_CLOSE = 1e-9  # of a factor to 1, and of a power to 0
-
-
-def unit_of(text: str, where: str) -> Unit:
-    """What a text such as "m2 s-1", "W m-2" or "days" says.
-
-    Raises:
-        InputError: it is not a unit.
-    """
-    try:
-        if not _TEXT.fullmatch(text.replace("°", "")):
-            raise ValueError
-        return _registry().parse_units(text)
-    except Exception:  # pint raises many kinds, AssertionError among them
-        words = re.findall(r"[A-Za-z_]+", text)
-        bad = next((w for w in words if not _is_known(w)), None)
-        near = bad and difflib.get_close_matches(bad, _COMMON, n=1, cutoff=0.5)
-        advice = f"did you mean {near[0]}?" if near else 'write it like "m2 s-1" or "K"'
-        raise InputError(
-            f"{where} has the units {text[:40]!r}, "
-            + (f"and {bad[:40]} is no known unit: " if bad else "which are no units: ")
-            + advice
-        ) from None
-
-
-def _is_known(word: str) -> bool:
-    try:
-        _registry().parse_units(word)
-    except Exception:
-        return False
-    return True
-
-
-@lru_cache
-def _registry() -> Any:
-    import cf_xarray.units
-
-    return cf_xarray.units.units
 
 
 def require_same_units(system: System, given: Mapping[str, str]) -> None:
@@ -131,8 +92,8 @@ class Units:
         found = walk.unit(node)
         if unit is not None and found is not None and not walk.agree(found, unit):
             raise InputError(
-                f"{where} is {written(node)}, in {_shown(found)}, and "
-                f"{_shown(unit)} was expected{_factor(found, unit)}"
+                f"{where} is {written(node)}, in {shown(found)}, and "
+                f"{shown(unit)} was expected{how_far(found, unit)}"
             )
 
     def _infer(self, system: System, walk: "_Walk") -> None:
@@ -154,7 +115,7 @@ class Units:
                     continue
                 others = [walk.unit(t) for t in terms if not t.has(field)]
                 others = [unit for unit in others if unit is not None]
-                one = {**known, field: _registry().Unit("")}
+                one = {**known, field: registry().Unit("")}
                 own = [_Walk(one, False).unit(t) for t in terms if t.has(field)]
                 own = [unit for unit in own if unit is not None]
                 if others and own:  # linear: what is left over is that of the field
@@ -180,7 +141,7 @@ class _Walk:
             return self.known[node]
         if node.is_number and not node.has(sympy.Derivative):
             free = self.free_numbers or node.is_zero
-            return None if free else _registry().Unit("")
+            return None if free else registry().Unit("")
         if isinstance(node, sympy.Add):
             return self.same(node.args)
         if isinstance(node, sympy.Max | sympy.Min):
@@ -199,12 +160,12 @@ class _Walk:
             return self.unit(node.args[0])
         if isinstance(node, sympy.sign | sympy.Heaviside):
             self.unit(node.args[0])
-            return None if self.free_numbers else _registry().Unit("")
+            return None if self.free_numbers else registry().Unit("")
         if isinstance(node, AppliedUndef | sympy.Symbol):
             return None
         for argument in node.args:
             self.pure(argument, f"an argument of {node.func.__name__}")
-        return None if self.free_numbers else _registry().Unit("")
+        return None if self.free_numbers else registry().Unit("")
 
     def same(self, terms: Iterable[Expr]) -> Unit | None:
         """That of the terms, which must agree."""
@@ -215,34 +176,32 @@ class _Walk:
         for term, other in found[1:]:
             if not self.agree(other, unit):
                 raise InputError(
-                    f"{self.where} holds {written(term)}, in {_shown(other)}, beside "
-                    f"{written(first)}, in {_shown(unit)}"
-                    + (_factor(other, unit) or f": {_ADVICE}")
+                    f"{self.where} holds {written(term)}, in {shown(other)}, beside "
+                    f"{written(first)}, in {shown(unit)}"
+                    + (how_far(other, unit) or f": {_ADVICE}")
                 )
-        offset = [term.as_coeff_Mul()[0] for term, u in found if _is_offset(u)]
-        return _difference(unit) if offset and sum(offset) == 0 else unit
+        offset = [term.as_coeff_Mul()[0] for term, u in found if is_offset(u)]
+        return difference(unit) if offset and sum(offset) == 0 else unit
 
     def pure(self, node: Expr, what: str) -> None:
         """That a node has no units."""
         if self.free_numbers and node.free_symbols <= self.plain:
             return  # sin(x), for sin(1*x)
         unit = self.unit(node)
-        one = _registry().Unit("")
+        one = registry().Unit("")
         if unit is not None and not self.agree(unit, one):
             raise InputError(
-                f"{self.where} holds {written(node)}, {what}, in {_shown(unit)}, and "
+                f"{self.where} holds {written(node)}, {what}, in {shown(unit)}, and "
                 "one without units was expected"
-                + (_factor(unit, one) or ": divide it by a parameter in these units")
+                + (how_far(unit, one) or ": divide it by a parameter in these units")
             )
 
     def agree(self, a: Unit, b: Unit) -> bool:
         """Whether they are the same, scale and all."""
-        scale = _scale(a, b)
-        offsets = {u for u in (a, b) if _is_offset(u)}
-        kelvin = _registry().Unit("kelvin") in (a, b)
-        return (
-            scale is not None and abs(scale - 1) < _CLOSE and not (offsets and kelvin)
-        )
+        scale = scale_of(a, b)
+        offsets = {u for u in (a, b) if is_offset(u)}
+        kelvin = registry().Unit("kelvin") in (a, b)
+        return scale is not None and abs(scale - 1) < CLOSE and not (offsets and kelvin)
 
     def _product(self, node: Expr) -> Unit | None:
         number, rest = node.as_coeff_Mul()
@@ -253,12 +212,12 @@ class _Walk:
     def _power(self, base: Expr, exponent: Expr) -> Unit | None:
         self.pure(exponent, "an exponent")
         unit = self.unit(base)
-        if unit is None or (unit.dimensionless and _scale(unit, unit**0) == 1):
+        if unit is None or (unit.dimensionless and scale_of(unit, unit**0) == 1):
             return unit
         if exponent.is_number:
-            return _difference(unit) ** float(exponent)
+            return difference(unit) ** float(exponent)
         raise InputError(
-            f"{self.where} raises {written(base)}, in {_shown(unit)}, to the power "
+            f"{self.where} raises {written(base)}, in {shown(unit)}, to the power "
             f"{written(exponent)}, which is no number: divide it by a parameter in "
             "these units"
         )
@@ -267,47 +226,9 @@ class _Walk:
 def _quotient(above: list[Unit | None], below: list[Unit | None]) -> Unit | None:
     if None in above or None in below:
         return None
-    result = _registry().Unit("")
+    result = registry().Unit("")
     for unit in above:
-        result = result * _difference(unit)
+        result = result * difference(unit)
     for unit in below:
-        result = result / _difference(unit)
+        result = result / difference(unit)
     return result
-
-
-def _is_offset(unit: Unit) -> bool:
-    """Whether zero is a convention: degC, degF."""
-    return _difference(unit) != unit
-
-
-def _difference(unit: Unit) -> Unit:
-    """That of a difference of temperatures."""
-    names = _registry()
-    pairs = {names.Unit(f"deg{x}"): names.Unit(f"delta_deg{x}") for x in "CF"}
-    return pairs.get(unit, unit)
-
-
-def _scale(a: Unit, b: Unit) -> float | None:
-    """How many b one a is; `None` where they do not compare."""
-    names = _registry()
-    ratio = _difference(a) / _difference(b)
-    if any(abs(power) > _CLOSE for power in ratio.dimensionality.values()):
-        return None
-    return float(names.get_root_units(ratio, check_nonmult=False)[0])
-
-
-def _factor(a: Unit, b: Unit) -> str:
-    """What to say of units that differ by their scale, or their zero, only."""
-    scale = _scale(a, b)
-    if scale is None:
-        return ""
-    if abs(scale - 1) < _CLOSE:
-        return ": their zeros differ, give both in the same units"
-    return (
-        f": they differ by a factor of {scale:.6g}, and numbers are not converted, so "
-        "give both in the same units"
-    )
-
-
-def _shown(unit: Unit) -> str:
-    return f"{unit:cf}"
