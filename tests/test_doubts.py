@@ -53,6 +53,7 @@ WELL_POSED = {
     "tensor": of("d_t u = d_xx u + 1.9*d_xy u + d_yy u", axes="xy"),
     "hyperviscosity": of("d_t u = d_xxxxxx u - d_xx u"),
     "advection of a tracer": of("d_t u = -u*d_x u", "d_t c = -u*d_x c - c*d_x u"),
+    "mean": of("d_t u = (u - mean(u) + 1)*d_xx u"),  # from .8 to 1.2
     "no space": of("d_t u = u^2", axes=""),
 }
 
@@ -73,6 +74,10 @@ ILL_POSED = {
     "a coefficient that changes sign": (
         of("d_t u = d_x((1/4 - x)*d_x u)"),
         "at x = 1.75, as under a diffusion of -1.5:",
+    ),
+    "mean": (
+        of("d_t u = (mean(x) - 15/8)*d_xx u"),
+        "a diffusion of -1:",  # the mean of x is 7/8
     ),
     "vorticity": (barotropic_vorticity(viscosity=-0.1), "a diffusion of -0.1:"),
     "two fields": (

@@ -63,6 +63,7 @@ GOOD = [
     "d_t S = kappa*d_xx S - v*(d_x S + S/L)",
     "d_t u = (T0 + kappa)*d_xx u",  # T0 has no units
     "d_t u = J_xy(u*L, v)*one/1*0 + kappa*d_xx u",
+    "d_t u = (u - mean(u))*u/L",
     "d_t u = 0",
 ]
 
@@ -86,6 +87,7 @@ BAD = {
     "d_t u = u^one": r"raises u, in m s-1, to the power one, which is no number",
     "d_t u = kappa*d_xx u + max(u, x)": r"the equation of u holds .*, beside",
     "d_t u = max(u, 1)*d_x u": "beside",
+    "d_t u = mean(u)": r"holds mean\(u\), in m s-1",
     "d_t u = 1": "holds 1, in 1, beside d_t u",
     "d_t u = (kappa + L)*d_xx u": "the equation of u holds",
     "d_tt u = d_xx u": "the equation of u_t holds d_xx u, in m-1 s-1, beside d_t u_t",

@@ -12,6 +12,7 @@ from sympy.core.function import AppliedUndef
 
 from tendency.equations.expressions import Expr
 from tendency.symbolic.lowering import defined
+from tendency.symbolic.meaning import Mean
 from tendency.symbolic.system import System
 
 
@@ -37,8 +38,9 @@ def coefficients(system: System) -> Mapping[Entry, Expr]:
             if getattr(a, "expr", a) in fields
         ]
         marks = {a: sympy.Dummy("mark", real=True) for a in atoms}
-        back = {mark: a for a, mark in marks.items()}
-        marked = full.xreplace(marks)
+        means = {m: sympy.Dummy("mean", real=True) for m in full.atoms(Mean)}
+        back = {mark: a for a, mark in (marks | means).items()}
+        marked = full.xreplace(marks | means)  # a short wave leaves a mean as it is
         for atom, mark in marks.items():
             slope = sympy.diff(marked, mark).xreplace(back)
             if slope != 0:

@@ -13,6 +13,7 @@ from tendency.equations.expressions import Expr, Numbers, evaluate
 from tendency.errors import InputError
 from tendency.grid import HALF, Grid
 from tendency.symbolic.generated import Generated
+from tendency.symbolic.meaning import Mean
 from tendency.symbolic.system import TIME, System
 
 
@@ -72,6 +73,9 @@ class Start(NamedTuple):
         names |= {s: float(given[str(s)]) for s in self.system.parameters}
         coordinates = self.grid.coordinates()
         names |= {s: coordinates[str(s)] for s in self.system.coordinates}
+        for mean in node.atoms(Mean):
+            inside = self.on_water(self.values(mean.args[0]))
+            names[mean] = inside.mean()
         for field in node.atoms(AppliedUndef):
             names[field] = self._on_cells(field)
         for slope in node.atoms(sympy.Derivative):

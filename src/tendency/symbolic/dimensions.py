@@ -11,7 +11,7 @@ import sympy
 from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
-from tendency.symbolic.meaning import Jacobian
+from tendency.symbolic.meaning import Jacobian, Mean
 from tendency.symbolic.system import TIME, Expr, System
 from tendency.symbolic.units import (
     CLOSE,
@@ -156,7 +156,7 @@ class _Walk:
         if isinstance(node, Jacobian):
             units = [self.unit(a) for a in node.args]
             return _quotient(units[:2], units[2:])
-        if isinstance(node, sympy.Abs):
+        if isinstance(node, sympy.Abs | Mean):
             return self.unit(node.args[0])
         if isinstance(node, sympy.sign | sympy.Heaviside):
             self.unit(node.args[0])

@@ -20,7 +20,9 @@ class _Printer(StrPrinter):
     def _print_Function(self, expr: Any) -> str:  # noqa: N802 (SymPy calls it)
         if isinstance(expr, AppliedUndef):
             return expr.func.__name__
-        name = {"Abs": "abs"}.get(expr.func.__name__, expr.func.__name__)
+        name = {"Abs": "abs", "Mean": "mean"}.get(
+            expr.func.__name__, expr.func.__name__
+        )
         return f"{name}({', '.join(self._print(a) for a in expr.args)})"
 
     _print_Abs = _print_Function  # noqa: N815
