@@ -8,6 +8,7 @@ import sys
 import warnings
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from tendency.errors import InputError
 from tendency.forecasting import forecast
 from tendency.grid import Axis, Grid
 from tendency.integrate import (
+    Diffrax,
     Integrated,
     adams_bashforth3,
     dormand_prince5,
@@ -225,7 +227,7 @@ def test_source_agrees_with_the_cell_to_the_last_bit(model, tmp_path):
         np.testing.assert_array_equal(theirs[name], ours[name])
 
 
-@pytest.mark.parametrize("scheme", [euler, rk4, dormand_prince5])
+@pytest.mark.parametrize("scheme", [euler, rk4, dormand_prince5, adams_bashforth3])
 def test_its_forecast_is_the_cells(scheme, tmp_path):
     model = burgers()
     module = module_of(model.source(dt=1e-3, scheme=scheme), tmp_path / "model.py")
@@ -270,17 +272,19 @@ def test_source_is_readable_and_free_of_faults(target, tmp_path):
 def test_other_languages_agree_to_rounding(target, tmp_path):
     """In the environment of the benchmarks, where it is there."""
     python = ROOT / "benchmarks" / ".peers" / "bin" / "python"
+    environment = {"KERAS_BACKEND": "torch", "PATH": "/usr/bin:/bin"}
     there = (
         python.exists()
         and not subprocess.run(
-            [python, "-c", f"import {target}"], capture_output=True, check=False
+            [python, "-c", f"import {target}"],
+            capture_output=True,
+            check=False,
+            env=environment,
         ).returncode
     )
     if not there:
         pytest.skip(f"no {target} in benchmarks/.peers: make bench installs the peers")
-    made = {
-        k: m() for k, m in MODELS.items() if target == "torch" or m is not vorticity
-    }
+    made = {k: m() for k, m in MODELS.items() if target == "torch" or k not in FOURIER}
     for number, model in enumerate(made.values()):
         given, forcing = given_to(model)
         np.savez(
@@ -297,12 +301,13 @@ def test_other_languages_agree_to_rounding(target, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        env={"KERAS_BACKEND": "torch", "PATH": "/usr/bin:/bin"},
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     errors = json.loads(done.stdout.splitlines()[-1])
     assert len(errors) == len(made)
-    assert max(errors) < 1e-13
+    for name, error in zip(made, errors, strict=True):  # iterations end where they may
+        assert error < (1e-10 if name == "pressure" else 1e-13), name
 
 
 CHECK = """
@@ -336,8 +341,8 @@ def test_what_cannot_be_written_is_refused():
     model = burgers()
     with pytest.raises(InputError, match="target is 'c', one of jax, torch, keras"):
         model.source("c")
-    with pytest.raises(InputError, match="the scheme AdamsBashforth3"):
-        model.source(dt=0.1, scheme=adams_bashforth3)
+    with pytest.raises(InputError, match="the scheme Diffrax"):
+        model.source(dt=0.1, scheme=Diffrax(diffrax.Tsit5()))
     with pytest.raises(InputError, match="keras has no Fourier transform"):
         vorticity().source("keras")
 

@@ -8,7 +8,6 @@ equations give the same text.
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -26,6 +25,7 @@ from tendency.symbolic.languages import (
 from tendency.symbolic.layout import assignment
 from tendency.symbolic.program import Assignments, Expression, reads
 from tendency.symbolic.solver_words import NEEDS
+from tendency.symbolic.stepping import Steps, stepping, tables
 
 Target = Literal["jax", "torch", "keras"]
 _WIDTH = 88
@@ -46,15 +46,6 @@ class Description(NamedTuple):
     names: Mapping[str, str] = MappingProxyType({})  # in the source, where they differ
 
 
-class Steps(NamedTuple):
-    """A Runge-Kutta scheme and its step."""
-
-    name: str
-    dt: float
-    a: tuple[tuple[float, ...], ...]
-    b: tuple[float, ...]
-
-
 def emit(what: Description, target: Target, steps: Steps | None) -> str:
     """One module: the tendency and, with `steps`, `step` and `forecast`."""
     language = LANGUAGES[target]
@@ -68,15 +59,16 @@ def emit(what: Description, target: Target, steps: Steps | None) -> str:
     used = {k for k in HELPERS if _uses(what.assignments, k)}
     used |= {need for kind in used for need in NEEDS.get(kind, ())}
     used = [k for k in HELPERS if k in used]
+    used += [k for k in ("maximum", "minimum") if _calls(what.assignments, k)]
     parts = [
         _docstring(what, target, steps),
         _imports(language, used, steps),
         _constants(what, steps),
-        *(language.helpers[k] for k in used if language.helpers[k]),
+        *(language.helpers[k] for k in used if language.helpers.get(k)),
         _tendency(what, language, arguments),
     ]
     if steps is not None:
-        parts += [_stepping(what, arguments), language.forecast]
+        parts += stepping(steps, arguments, language)
     head, *rest = (part.strip("\n") for part in parts)
     return head + "\n\n" + "\n\n\n".join(rest) + "\n"
 
@@ -161,6 +153,12 @@ def _uses(node: Expression | Assignments, kind: str) -> bool:
     return (bool(node) and node[0] == kind) or any(_uses(part, kind) for part in node)
 
 
+def _calls(node: Expression | Assignments, function: str) -> bool:
+    if not isinstance(node, tuple):
+        return False
+    return node[:2] == ("call", function) or any(_calls(n, function) for n in node)
+
+
 def _docstring(what: Description, target: Target, steps: Steps | None) -> str:
     lines = [f"{what.name}: a model generated from its equations.", ""]
     lines += what.about
@@ -211,31 +209,8 @@ def _constants(what: Description, steps: Steps | None) -> str:
     else:
         lines += ["PARAMETERS: dict[str, float] = {}"]
     if steps is not None:
-        lines += [f"DT = {steps.dt!r}", *_row("A", steps.a)]
-        lines += [f"B = {_tuple(steps.b)}"]
+        lines += tables(steps)
     return "\n".join(lines)
-
-
-def _row(name: str, rows: Sequence[Sequence[float]]) -> list[str]:
-    inside = [_tuple(row) for row in rows]
-    line = f"{name} = ({', '.join(inside)}{',' if len(inside) == 1 else ''})"
-    if len(line) <= _WIDTH:
-        return [line]
-    return [f"{name} = (", *(f"    {row}," for row in inside), ")"]
-
-
-def _tuple(row: Sequence[float]) -> str:
-    return f"({', '.join(map(_exact, row))}{',' if len(row) == 1 else ''})"
-
-
-def _exact(value: float) -> str:
-    """A float as the fraction that it stands for, where there is one."""
-    near = Fraction(value).limit_denominator(100_000)
-    if near.numerator / near.denominator != value:
-        return repr(value)
-    if near.denominator == 1:
-        return f"{near.numerator}.0"
-    return f"{near.numerator} / {near.denominator}"
 
 
 def _signature(name: str, arguments: Sequence[str], language: Language) -> str:
@@ -272,44 +247,19 @@ def _tendency(what: Description, language: Language, arguments: Sequence[str]) -
         for name in names
         if reads(what.assignments, own.get(name, name))
     ]
-    if given or any(_uses(what.assignments, k) for k in NUMPY):
+    body = [
+        line
+        for name, value in what.assignments
+        for line in assignment(name, value, language)
+    ]
+    if given or any("dtype)" in line for line in body):
         lines += [f"    dtype = {first}.dtype"]
     if given and language is TORCH:
         lines += [f"    device = {first}.device"]
     lines += [f"    {name} = {number(value=value)}" for name, value in given]
-    for name, value in what.assignments:
-        lines += assignment(name, value, language)
+    lines += body
     outputs = [f'"{field}": {name}' for field, name in what.outputs]
     line = f"    return {{{', '.join(outputs)}}}"
     if len(line) > _WIDTH:
         line = "    return {\n" + "".join(f"        {o},\n" for o in outputs) + "    }"
     return "\n".join([*lines, line])
-
-
-def _stepping(what: Description, arguments: Sequence[str]) -> str:
-    names = [a.partition("=")[0] for a in arguments]
-    kinds = {
-        "state": "state: State",
-        "parameters": "parameters: Mapping[str, float] = PARAMETERS",
-        "constants": "constants: State",
-        "forcing": "forcing: Mapping[str, float]",
-    }
-    typed = [kinds[n] for n in names] + ["dt: float = DT"]
-    passed = ", ".join(["moved(state, dt, row, slopes)", *names[1:]])
-    return f'''
-def moved(state: State, dt: float, weights: tuple, slopes: list[State]) -> State:
-    """The state plus dt times the weighted sum of slopes."""
-    terms = [(dt * w, k) for w, k in zip(weights, slopes, strict=True) if w != 0]
-    if not terms:
-        return state
-    return {{name: x + sum(w * k[name] for w, k in terms) for name, x in state.items()}}
-
-
-def step(
-{"".join(f"    {t},{chr(10)}" for t in typed)}) -> State:
-    """The state after dt; a forcing is held over the step."""
-    slopes: list[State] = []
-    for row in A:
-        slopes.append(tendency({passed}))
-    return moved(state, dt, B, slopes)
-'''

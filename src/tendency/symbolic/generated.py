@@ -11,13 +11,14 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from tendency.cell import Constant
 from tendency.errors import InputError
 from tendency.grid import HALF, Grid
-from tendency.integrate import AbstractScheme, RungeKutta, rk4
+from tendency.integrate import AbstractScheme, AdamsBashforth3, RungeKutta, rk4
 from tendency.symbolic.boundary import Boundaries, Condition, boundaries_of
 from tendency.symbolic.coasts import Coast, Masks
 from tendency.symbolic.differences import Differences, lower
-from tendency.symbolic.emit import Description, Steps, Target, emit
+from tendency.symbolic.emit import Description, Target, emit
 from tendency.symbolic.program import Assignments, Program, reads, run
 from tendency.symbolic.spectral import Spectral, lower_spectral
+from tendency.symbolic.stepping import Steps
 from tendency.symbolic.system import TIME, System
 
 SECOND_ORDER = Differences()
@@ -105,7 +106,7 @@ class Generated(eqx.Module):
         Arguments:
             target: `jax`, `torch` or `keras`.
             dt: writes `step` and `forecast` too, for steps of this length.
-            scheme: a Runge-Kutta scheme.
+            scheme: a Runge-Kutta scheme, or `adams_bashforth3`.
 
         Raises:
             InputError: another scheme, or another target.
@@ -115,15 +116,7 @@ class Generated(eqx.Module):
                 f"the target is {target!r}, one of {', '.join(get_args(Target))} was "
                 "expected"
             )
-        if dt is not None and not isinstance(scheme, RungeKutta):
-            raise InputError(
-                f"source cannot be written for the scheme {type(scheme).__name__}: "
-                "use euler, ssprk3, rk4 or dormand_prince5"
-            )
-        steps = None
-        if dt is not None and isinstance(scheme, RungeKutta):
-            name = f"a Runge-Kutta scheme of order {scheme.order}"
-            steps = Steps(name, dt, scheme.a, scheme.b)
+        steps = None if dt is None else _steps(scheme, dt)
         description = Description(
             self.name,
             self.about,
@@ -220,6 +213,18 @@ def generate(
         _filled(program, system, arrays, shapes, grid.shape),
         program.outputs,
         _forcings(system, program),
+    )
+
+
+def _steps(scheme: AbstractScheme, dt: float) -> Steps:
+    if isinstance(scheme, RungeKutta):
+        name = f"a Runge-Kutta scheme of order {scheme.order}"
+        return Steps(name, dt, scheme.a, scheme.b)
+    if isinstance(scheme, AdamsBashforth3):
+        return Steps("Adams and Bashforth's scheme of order 3", dt)
+    raise InputError(
+        f"source cannot be written for the scheme {type(scheme).__name__}: use euler, "
+        "ssprk3, rk4, dormand_prince5 or adams_bashforth3"
     )
 
 

@@ -40,6 +40,7 @@ RESERVED = {
     *("np", "torch", "keras", "A", "B", "DT", "PARAMETERS", "State", "Mapping", "Any"),
     *("Tensor", "tuple", "list", "dict", "str", "int", "float", "sum", "range", "zip"),
     *("tendency", "step", "moved", "forecast", "dt", "slopes", "Callable"),
+    *("start", "memory", "maximum", "minimum"),
     *("cg", "bicgstab"),
 }
 
@@ -302,6 +303,20 @@ def select(mask: Tensor, a, b) -> Tensor:
 def fill(a: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The same all over a field."""
     return keras.ops.broadcast_to(a, shape)
+''',
+        "maximum": '''
+def maximum(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """The larger of two, in their own precision."""
+    dtype = getattr(a, "dtype", None) or b.dtype
+    a, b = (keras.ops.convert_to_tensor(x, dtype) for x in (a, b))
+    return keras.ops.where(a > b, a, b)
+''',
+        "minimum": '''
+def minimum(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """The smaller of two, in their own precision."""
+    dtype = getattr(a, "dtype", None) or b.dtype
+    a, b = (keras.ops.convert_to_tensor(x, dtype) for x in (a, b))
+    return keras.ops.where(a < b, a, b)
 ''',
     },
     TORCH.forecast,

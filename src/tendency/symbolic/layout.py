@@ -89,7 +89,7 @@ def _broken_call(value: Expression, language: Language, space: str) -> list[str]
         listed = [line for part in parts for line in [*part[:-1], f"{part[-1]},"]]
         head, tail = f"{space}    [", [f"{space}    ],", f"{space}    axis={rest[0]},"]
         return [f"{space}join(", head, *listed, *tail, f"{space})"]
-    name = f"{language.prefix}.{rest.pop(0)}" if kind == "call" else kind
+    name = _function(rest.pop(0), language) if kind == "call" else kind
     parts = [_broken(part, language, inner) for part in rest]
     listed = [line for part in parts for line in [*part[:-1], f"{part[-1]},"]]
     return [f"{space}{name}(", *listed, f"{space})"]
@@ -144,7 +144,7 @@ def _text(node: Expression, language: Language) -> str:
     if kind == "call":
         function, *rest = arguments
         inside = ", ".join(_argument(a, language) for a in rest)
-        return f"{language.prefix}.{function}({inside})"
+        return f"{_function(function, language)}({inside})"
     if kind == "neg":
         return f"-{_inside(arguments[0], 3, language)}"
     level = _STRENGTH[kind]
@@ -156,6 +156,11 @@ def _text(node: Expression, language: Language) -> str:
 def _inside(node: Expression, least: int, language: Language) -> str:
     text = _text(node, language)
     return text if _strength(node) >= least else f"({text})"
+
+
+def _function(name: str, language: Language) -> str:
+    """Its own where it has one: Keras' maximum may answer in float32."""
+    return name if name in language.helpers else f"{language.prefix}.{name}"
 
 
 def _argument(node: Expression, language: Language) -> str:
