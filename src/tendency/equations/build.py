@@ -17,7 +17,7 @@ from jaxtyping import Float
 from tendency import integrate
 from tendency.cell import Carry
 from tendency.equations.eigenvalues import stable_step
-from tendency.equations.expressions import Expr, Numbers
+from tendency.equations.expressions import Numbers
 from tendency.equations.given import field_from_file
 from tendency.equations.settings import STIFF, Equations
 from tendency.equations.units import require_units
@@ -38,7 +38,7 @@ from tendency.symbolic.coasts import Coast, Mask, open_at
 from tendency.symbolic.differences import Differences
 from tendency.symbolic.generated import Generated, generate
 from tendency.symbolic.spectral import Spectral, linear_part
-from tendency.symbolic.system import TIME, System
+from tendency.symbolic.system import TIME, Expr, System
 
 
 class Built(NamedTuple):

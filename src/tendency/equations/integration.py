@@ -49,10 +49,12 @@ def integrate(built: Built) -> Ran:
 
 
 def integrals(built: Built, ran: Ran) -> dict[str, Float[np.ndarray, " time"]]:
-    """Each field times the size of a cell, summed over the water."""
-    cell = float(np.prod([axis.spacing for axis in built.grid.axes]))
+    """Each field times the sizes of its cells, summed over the water."""
     return {
-        name: np.nansum(values.reshape(len(values), -1), axis=1) * cell
+        name: np.nansum(
+            (values * built.grid.sizes(built.offsets[name])).reshape(len(values), -1),
+            axis=1,
+        )
         for name, values in ran.states.items()
     }
 

@@ -135,7 +135,7 @@ def _integral_section(built: Built, ran: Ran) -> Section:
     sums = integrals(built, ran)
     return Section(
         "Integrals",
-        "Each field summed over the grid, times the size of a cell: what the equations "
+        "Each field times the sizes of its cells, summed: what the equations "
         "conserve stays level.",
         (
             _table(built, ran, sums),

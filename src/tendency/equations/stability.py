@@ -92,7 +92,7 @@ def start_of(built: Built) -> Start:
 def _number(
     built: Built, start: Start, found: Mapping[Entry, Expr], order: int
 ) -> dict[str, float]:
-    """The largest ρ(∂G/∂(∂ⁿu)) dt / hⁿ, by axis."""
+    """The largest ρ(∂G/∂(∂ⁿu)) dt / hⁿ, by axis; h as long as the cells there."""
     size = len(built.system.prognostic)
     numbers = {}
     for i, axis in enumerate(built.grid.axes):
@@ -104,13 +104,16 @@ def _number(
         }
         if not entries:
             continue
-        shape = np.broadcast_shapes(*(v.shape for v in entries.values()))
+        steps = built.grid.along(axis.name, axis.lengths())
+        shape = np.broadcast_shapes(steps.shape, *(v.shape for v in entries.values()))
+        steps = np.broadcast_to(steps, shape).ravel()
         matrices = np.zeros((*shape, size, size))
         for place, values in entries.items():
             matrices[(..., *place)] = values
         matrices = matrices.reshape(-1, size, size)
         finite = np.isfinite(matrices).all(axis=(1, 2))
         if finite.any():
-            radius = np.abs(np.linalg.eigvals(matrices[finite])).max()
-            numbers[axis.name] = float(radius * built.cell.dt / axis.spacing**order)
+            radius = np.abs(np.linalg.eigvals(matrices[finite])).max(axis=1)
+            local = radius * built.cell.dt / steps[finite] ** order
+            numbers[axis.name] = float(local.max())
     return {axis: value for axis, value in numbers.items() if value > 0}

@@ -75,7 +75,8 @@ class Start(NamedTuple):
         names |= {s: coordinates[str(s)] for s in self.system.coordinates}
         for mean in node.atoms(Mean):
             inside = self.on_water(self.values(mean.args[0]))
-            names[mean] = inside.mean()
+            sizes = self.on_water(self.grid.sizes())
+            names[mean] = np.average(inside, weights=sizes)
         for field in node.atoms(AppliedUndef):
             names[field] = self._on_cells(field)
         for slope in node.atoms(sympy.Derivative):
@@ -130,6 +131,7 @@ class Start(NamedTuple):
         axis = self.grid.axes[i]
         if np.shape(values)[i] == 1:
             return np.zeros_like(values)
+        steps = self.grid.along(axis.name, axis.lengths())
         if axis.periodic:
-            return (np.roll(values, -1, i) - np.roll(values, 1, i)) / (2 * axis.spacing)
-        return np.gradient(values, axis.spacing, axis=i)
+            return (np.roll(values, -1, i) - np.roll(values, 1, i)) / (2 * steps)
+        return np.gradient(values, axis=i) / steps

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tendency.equations.expressions import Expr, Numbers, expression, on_positions
+from tendency.equations.expressions import Numbers, expression, on_positions
 from tendency.equations.given import (
     field_from_file,
     series_from_file,
@@ -18,7 +18,7 @@ from tendency.grid import Grid
 from tendency.symbolic import boundary
 from tendency.symbolic.coasts import Mask, open_at
 from tendency.symbolic.generated import Generated
-from tendency.symbolic.system import TIME, System
+from tendency.symbolic.system import TIME, Expr, System
 
 
 def expressions_of(

@@ -57,7 +57,8 @@ def arakawa(lowering: "Stencils", node: Expr, place: Place) -> Expression:
         less = [("neg", at_a(point)) for point in minus]
         terms.append(("*", at_b(one), summed([*map(at_a, plus), *less])))
     under = folded("*", [12, lowering.steps[i], lowering.steps[j]])
-    return ("/", summed(terms), under)
+    value = ("/", summed(terms), under)
+    return lowering.over_length(lowering.over_length(value, i, place), j, place)
 
 
 def _around(lowering: "Stencils", part: Expr, i: int, j: int, place: Place):

@@ -281,6 +281,9 @@ class Stencils(Lowering):
         if axis not in operand.free_symbols:
             return 0
         i = self.axis[axis]
+        if self.grid.axes[i].stretch is not None and times > 1:
+            # The derivative of a flux: what leaves one cell enters the next.
+            operand, times = sympy.Derivative(operand, (axis, times - 1)), 1
         here = place.offsets[i]
         other = HALF - here
         staggered = times % 2 == 1 and other in self._natural(operand, i)
@@ -336,9 +339,11 @@ class Stencils(Lowering):
 
         if self.shores is not None and self.shores.applies(operand):
             shifted = lambda by: self.window(name, held, place, {i: by})  # noqa: E731
-            return self.shores.stencil(operand, i, times, place, source, shifted)
-        total, factor = weighted(weights, at)
-        return scaled(total, factor, [self.steps[i]] * times)
+            value = self.shores.stencil(operand, i, times, place, source, shifted)
+        else:
+            total, factor = weighted(weights, at)
+            value = scaled(total, factor, [self.steps[i]] * times)
+        return self.over_length(value, i, place) if times else value
 
     def enough_points(self, i: int, operand: Expr, reach: tuple[int, int]):
         axis = self.grid.axes[i]

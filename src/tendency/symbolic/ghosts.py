@@ -85,15 +85,16 @@ class Ghosts:
                 total, factor = weighted(weights, inside)
                 return scaled(total, factor, [])
             condition = ends[1] if upper else ends[0]
+            spacing = axis.spacing_at(upper=upper)
             exact = condition.slope == 0 or condition.value == 0
             count = self._count(field, i)
             if exact:
                 a, b = Fraction(condition.slope == 0), Fraction(condition.value == 0)
-                scale = axis.spacing / condition.slope if b else 1 / condition.value
+                scale = spacing / condition.slope if b else 1 / condition.value
             else:
                 a, b = (
                     Fraction(condition.value),
-                    Fraction(condition.slope / axis.spacing),
+                    Fraction(condition.slope / spacing),
                 )
                 scale = 1.0
             try:

@@ -17,6 +17,7 @@ from tendency.grid import Grid
 from tendency.symbolic.languages import RESERVED
 from tendency.symbolic.meaning import Jacobian, Mean
 from tendency.symbolic.program import Expression
+from tendency.symbolic.stretching import S, Stretch
 from tendency.symbolic.sums import folded, summed
 from tendency.symbolic.system import TIME, Expr, System
 
@@ -181,9 +182,62 @@ class Lowering(abc.ABC):
             place.offsets[i],
             place.reach[i],
         )
+        if isinstance(axis.stretch, Stretch):
+            share = self._stretched(axis.stretch.position, i, place)
+            return ("+", axis.lower, ("*", axis.upper - axis.lower, share))
         count = axis.size(offset) + before + after
         first = axis.first(offset) - before
         return ("coordinate", self.along(i, count), axis.lower, axis.spacing, first)
+
+    def length(self, i: int, place: Place) -> str | None:
+        """The name of the lengths of the cells over the mean one, on a stretched axis.
+
+        Raises:
+            InputError: beyond an end, where a stencil looks, they are not positive.
+        """
+        axis = self.grid.axes[i]
+        if not isinstance(axis.stretch, Stretch):
+            return None
+        here = self._only(i, place)
+        key = ((axis.stretch, i), here)
+        if key not in self.named:
+            s = axis.fractions(here.offsets[i], *here.reach[i])
+            bad = ~(axis.stretch.slope(s) > 0)
+            if bad.any():
+                raise InputError(
+                    f"the stretch of axis {axis.name}, {axis.stretch.text}, does not "
+                    f"rise at s = {s[bad][0]:.4g}, beyond an end, where the stencils "
+                    "look: take one that rises on, more points or a lower order"
+                )
+            value = self._stretched(axis.stretch.length, i, here)
+            self.named[key] = self.assign(f"{axis.name}_length", value)
+        return self.named[key]
+
+    def over_length(self, value: Expression, i: int, place: Place) -> Expression:
+        """A derivative along axis i, taken in its mean steps, by the true ones."""
+        length = self.length(i, place)
+        return value if length is None else ("/", value, length)
+
+    def _stretched(self, node: Expr, i: int, place: Place) -> Expression:
+        """The values of an expression of the fraction s of axis i."""
+        axis, offset, (before, after) = (
+            self.grid.axes[i],
+            place.offsets[i],
+            place.reach[i],
+        )
+        key = ((S, i), self._only(i, place))
+        if key not in self.named:
+            shape = self.along(i, axis.size(offset) + before + after)
+            first = axis.first(offset) - before
+            value = ("coordinate", shape, 0.0, 1 / axis.points, first)
+            self.named[key] = self.assign(f"s_{axis.name}", value)
+        s = sympy.Symbol(self.named[key], real=True)
+        return self.value(node.xreplace({S: s}), place)
+
+    def _only(self, i: int, place: Place) -> Place:
+        """A place as far as axis i goes."""
+        here = Place(self.cells, ((0, 0),) * self.dim)
+        return here.moved(i, place.offsets[i], place.reach[i])
 
     def along(self, i: int, count: int) -> tuple[int, ...]:
         """The shape of an array that varies along one axis only."""

@@ -69,11 +69,12 @@ def linear_part(system: System, grid: Grid) -> SpectralLinear:
 
 
 def _require_periodic(grid: Grid) -> None:
-    bounded = [axis.name for axis in grid.axes if not axis.periodic]
-    if bounded or not grid.axes:
-        found = f"{', '.join(bounded)} is bounded" if bounded else "none is given"
+    wrong = [f"{axis.name} is bounded" for axis in grid.axes if not axis.periodic]
+    wrong += [f"{axis.name} is stretched" for axis in grid.axes if axis.stretch]
+    if wrong or not grid.axes:
         raise InputError(
-            f"the spectral method needs periodic axes, and {found}: use differences"
+            "the spectral method needs periodic axes, evenly spaced, and "
+            f"{', '.join(wrong) or 'none is given'}: use differences"
         )
 
 
