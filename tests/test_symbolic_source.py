@@ -34,6 +34,7 @@ from tendency.symbolic.coasts import Coast
 from tendency.symbolic.differences import Differences
 from tendency.symbolic.generated import generate
 from tendency.symbolic.spectral import Spectral
+from tendency.symbolic.stretching import stretch
 from tendency.symbolic.system import System
 
 
@@ -166,6 +167,31 @@ def pressure():
     return generate(system, grid, boundaries=ends, constants=given, coast=Coast(water))
 
 
+def stretched():
+    """Both axes, one between walls; a method for each equation, an explicit z."""
+    system = System.of(
+        [
+            "d_t T = d_x(k*d_x T) + d_z(k*exp(z)*d_z T) - w*d_z T",
+            "d_t w = d_xx w + d_zz w/9 - d_z T",
+            "d_t c = -d_x(U*c)",
+        ],
+        coordinates=["x", "z"],
+        parameters={"k": 0.1, "U": 0.5},
+    )
+    grid = Grid.of(
+        Axis("x", 12, stretch=stretch("s + sin(2*pi*s)/20")),
+        Axis("z", 10, -1.0, 0.0, False, stretch("tanh(2*s - 1)")),
+    )
+    ends = {"T": (robin(1.0, 2.0, "x"), neumann(1.0)), "c": neumann()}
+    return generate(
+        system,
+        grid,
+        {"T": Differences(4, upwind=True), "c": Differences(flux="minmod")},
+        boundaries={k: {"z": v} for k, v in (ends | {"w": dirichlet()}).items()},
+        staggered={"w": ["z"]},
+    )
+
+
 MODELS = {
     "burgers": burgers,
     "channel": channel,
@@ -177,6 +203,7 @@ MODELS = {
     "carried": carried,
     "coasts": coasts,
     "shallow water": shallow_water,
+    "stretched": stretched,
     "vorticity": vorticity,
 }
 FOURIER = (

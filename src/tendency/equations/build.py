@@ -37,7 +37,9 @@ from tendency.stiff import ETDRK4, IMEXRungeKutta, ars343
 from tendency.symbolic.coasts import Coast, Mask, open_at
 from tendency.symbolic.differences import Differences
 from tendency.symbolic.generated import Generated, generate
+from tendency.symbolic.methods import Methods
 from tendency.symbolic.spectral import Spectral, linear_part
+from tendency.symbolic.stretching import stretch
 from tendency.symbolic.system import TIME, Expr, System
 
 
@@ -148,16 +150,14 @@ def _built(asked: Equations) -> Built:
         name: tuple(HALF if a in field.staggered else Fraction(0) for a in names)
         for name, field in asked.fields.items()
     }
-    asks = asked.method
     wet = water(asked, declared, grid)
     coast = None
     if asked.coast is not None and wet is not None:
         coast = Coast(wet, "no" if asked.coast.slip == "no-slip" else "free")
-    method = Differences(asks.differences, asks.upwind)
     generated = generate(
         system,
         grid,
-        Spectral() if asks.spectral else method,
+        methods(asked),
         boundaries=boundaries(asked, symbols),
         staggered={name: field.staggered for name, field in asked.fields.items()},
         constants={
@@ -203,8 +203,34 @@ def _grid(asked: Equations) -> Grid:
     axes = []
     for name in asked.system.coordinates:
         a = asked.axes[name]
-        axes.append(Axis(name, a.points, a.lower, a.upper, a.periodic))
+        how = None
+        if a.stretch is not None:
+            how = stretch(a.stretch, f"axes.{name}.stretch")
+        axes.append(Axis(name, a.points, a.lower, a.upper, a.periodic, how))
     return Grid.of(*axes)
+
+
+def methods(asked: Equations) -> Spectral | Methods:
+    """How the derivatives of each equation are taken.
+
+    Raises:
+        InputError: one equation has a method of its own, and all are spectral.
+    """
+    whole, own = asked.method, {k: f.method for k, f in asked.fields.items()}
+    if whole.spectral:
+        for name, method in own.items():
+            if method is not None:
+                raise InputError(
+                    f"fields.{name}.method is given, and method.spectral takes all "
+                    "equations: leave one of them out"
+                )
+        return Spectral()
+    common = whole.model_dump(exclude={"spectral"})
+    found = {}
+    for name, method in own.items():
+        keys = common | (method.model_dump(exclude_none=True) if method else {})
+        found[name] = Differences(keys["differences"], keys["upwind"], keys["flux"])
+    return found
 
 
 def _scheme(asked: Equations, system: System, grid: Grid) -> AbstractScheme:

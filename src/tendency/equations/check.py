@@ -7,6 +7,7 @@ from tendency.equations.integration import method_said
 from tendency.equations.settings import Condition
 from tendency.equations.stability import Stability
 from tendency.equations.units import units_said
+from tendency.grid import Axis
 
 Rows = list[tuple[str, str]]
 
@@ -38,7 +39,7 @@ def check(built: Built, found: Stability) -> dict[str, Rows]:
         (
             axis.name,
             f"{axis.points} points from {axis.lower:g} to {axis.upper:g} "
-            f"[{asked.axes[axis.name].unit}], spacing {axis.spacing:.4g}, "
+            f"[{asked.axes[axis.name].units}], spacing {_spacing(axis)}, "
             f"{'periodic' if axis.periodic else 'bounded'}",
         )
         for axis in built.grid.axes
@@ -46,6 +47,13 @@ def check(built: Built, found: Stability) -> dict[str, Rows]:
     tables["coast"] = _coast(built)
     tables["time"] = _time(built, found)
     return {heading: rows for heading, rows in tables.items() if rows}
+
+
+def _spacing(axis: Axis) -> str:
+    if axis.stretch is None:
+        return f"{axis.spacing:.4g}"
+    lengths = axis.lengths()
+    return f"{lengths.min():.4g} to {lengths.max():.4g} as {axis.stretch.text}"
 
 
 def _coast(built: Built) -> Rows:

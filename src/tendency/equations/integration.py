@@ -8,11 +8,12 @@ import xarray as xr
 from jaxtyping import Float
 
 from tendency import __version__
-from tendency.equations.build import Built
+from tendency.equations.build import Built, methods
 from tendency.equations.expressions import Numbers
 from tendency.equations.given import FACES
 from tendency.errors import InputError
 from tendency.forecasting import forecast
+from tendency.symbolic.methods import told
 
 
 class Ran(NamedTuple):
@@ -96,14 +97,11 @@ def _time(built: Built, ran: Ran) -> xr.Variable:
 
 
 def method_said(built: Built) -> str:
-    """How derivatives in space are taken, in words."""
-    method = built.asked.method
+    """How derivatives in space are taken, in words, equation by equation."""
     if not built.grid.axes:
         return "no space"
-    if method.spectral:
-        return "Fourier series"
-    kind = "upwind" if method.upwind else "central"
-    return f"{kind} differences of order {method.differences}"
+    found = told(methods(built.asked))
+    return "; ".join(f"{fields}: {how}" if fields else how for fields, how in found)
 
 
 def require_finite(ran: Ran, where: str, advice: str | None) -> None:

@@ -17,6 +17,8 @@ Stiff = Literal["etdrk4", "ars343"]  # for the spectral method
 STIFF = get_args(Stiff)
 _KINDS = ("dirichlet", "neumann", "robin", "slip")
 Slip = Literal["free-slip", "no-slip"]
+Order = Literal[2, 4, 6, 8]
+Flux = Literal["central", "minmod", "weno5"]
 DATED = ("seconds", "minutes", "hours", "days")
 
 
@@ -167,6 +169,14 @@ class Boundary(Table):
         return both, both
 
 
+class FieldMethod(Table):
+    """`[fields.u.method]`: what the equation of one field has otherwise."""
+
+    differences: Order | None = None
+    upwind: bool | None = None
+    flux: Flux | None = None
+
+
 class FieldTable(Measured):
     """`[fields.u]`: what a prognostic field is at the start, and at its boundaries."""
 
@@ -174,6 +184,7 @@ class FieldTable(Measured):
     boundary: dict[str, Boundary] = Field(default={})  # by bounded axis
     staggered: list[str] = Field(default=[])  # axes along which it stands on the faces
     velocity: Name | None = None  # the axis along which it is the velocity
+    method: FieldMethod | None = None  # of its equation; default: [method]
 
 
 class ConstantTable(Measured):
@@ -197,6 +208,7 @@ class AxisTable(Measured):
     lower: float = 0.0
     upper: float = 1.0
     periodic: bool = True
+    stretch: Name | None = None  # where the points stand, a function of s from 0 to 1
 
 
 class CoastTable(Table):
@@ -209,15 +221,18 @@ class CoastTable(Table):
 class Method(Table):
     """`[method]`: how derivatives in space are taken."""
 
-    differences: Literal[2, 4, 6, 8] = 2  # the order of finite differences
+    differences: Order = 2  # the order of finite differences
     upwind: bool = False  # for the terms -a d_x u
+    flux: Flux = "central"  # of the terms d_x(f(u)), or of finite volumes
     spectral: bool = False  # Fourier series instead, on periodic axes
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if self.spectral and {"differences", "upwind"} & self.model_fields_set:
+        others = {"differences", "upwind", "flux"}
+        if self.spectral and others & self.model_fields_set:
             raise ValueError(
-                "spectral stands instead of differences and upwind: leave them out"
+                "spectral stands instead of differences, upwind and flux: leave them "
+                "out"
             )
         return self
 

@@ -23,7 +23,6 @@ from tendency.symbolic.arakawa import arakawa
 from tendency.symbolic.boundary import Ends
 from tendency.symbolic.coasts import Coast, Masks, Shores, water_of
 from tendency.symbolic.elliptic import Elliptic
-from tendency.symbolic.faces import RECONSTRUCTIONS
 from tendency.symbolic.ghosts import Ghosts
 from tendency.symbolic.lowering import Lowering, Place, defined
 from tendency.symbolic.meaning import Jacobian
@@ -32,7 +31,7 @@ from tendency.symbolic.sums import scaled, weighted
 from tendency.symbolic.system import Expr, System
 from tendency.symbolic.transport import Transport
 
-_ORDERS = (2, 4, 6, 8)
+Reach = dict[str, tuple[tuple[int, int], ...]]  # points of a field beyond its ends
 
 
 class Differences(NamedTuple):
@@ -55,7 +54,7 @@ class Differences(NamedTuple):
 def lower(
     system: System,
     grid: Grid,
-    method: Differences,
+    methods: Mapping[str, Differences],
     offsets: Mapping[str, tuple[Fraction, ...]],
     boundaries: Mapping[tuple[str, str], Ends],
     coast: Coast | None = None,
@@ -65,37 +64,38 @@ def lower(
     """The program of the tendency, and the masks of its coasts by name.
 
     Arguments:
+        methods: of the equation of every prognostic field.
         diagnostics: the program of the diagnostic and the unknown fields instead.
 
     Raises:
-        InputError: an order that is not offered, too few points for the stencils, or
-            coasts with a method that knows none.
+        InputError: too few points for the stencils, or coasts with a method that knows
+            none.
     """
-    if method.order not in _ORDERS:
-        raise InputError(
-            f"the order of the differences is {method.order}, one of "
-            f"{', '.join(map(str, _ORDERS))} was expected"
-        )
-    if method.flux not in ("central", *RECONSTRUCTIONS):
-        raise InputError(
-            f"the flux of the differences is {method.flux!r}, one of central, "
-            f"{', '.join(RECONSTRUCTIONS)} was expected"
-        )
-    if coast is not None and method != Differences():
-        raise InputError(
-            "the method within coasts is central differences of order 2, and another "
-            f"is asked for, {method}: leave the method out, or the coast"
-        )
+    kinds = dict.fromkeys(methods.values())
+    for method in kinds:
+        if coast is not None and method != Differences():
+            raise InputError(
+                "the method within coasts is central differences of order 2, and "
+                f"another is asked for, {method}: leave the method out, or the coast"
+            )
     water = None if coast is None else water_of(coast, grid)
-    reach: dict[str, tuple[tuple[int, int], ...]] = {}
+    reach: dict[Differences, Reach] = {method: {} for method in kinds}
     while True:  # until no stencil reaches further than the ghosts made for it
-        lowering = Stencils(system, grid, method, offsets, boundaries, dict(reach))
+        lowerings: dict[Differences, Stencils] = {}
+        for method in kinds:  # each with its own ghosts and sub-expressions
+            one = Stencils(system, grid, method, offsets, boundaries, reach[method])
+            one.write_beside(next(iter(lowerings.values()), one))
+            lowerings[method] = one
+        lowering = lowerings[next(iter(kinds))]
         if coast is not None and water is not None:
             lowering.shores = Shores(lowering, water, coast.slip == "no")
-        program = lowering.program(diagnostics)
-        if lowering.needed == reach:
+        program = lowering.program(
+            {name: lowerings[m] for name, m in methods.items()}, diagnostics
+        )
+        needed = {method: one.needed for method, one in lowerings.items()}
+        if needed == reach:
             return program, lowering.shores.arrays if lowering.shores else {}
-        reach = lowering.needed
+        reach = needed
 
 
 class Stencils(Lowering):
@@ -105,8 +105,8 @@ class Stencils(Lowering):
         super().__init__(system, grid)
         self.method: Differences = method
         self.offsets = {n: tuple(offsets.get(n, self.cells)) for n in system.fields}
-        self.reach: dict[str, tuple[tuple[int, int], ...]] = reach
-        self.needed: dict[str, tuple[tuple[int, int], ...]] = dict(reach)
+        self.reach: Reach = reach
+        self.needed: Reach = dict(reach)
         self.padded: dict[str, str] = {}
         self.transport = Transport(self, method)
         self.shores: Shores | None = None
@@ -119,8 +119,14 @@ class Stencils(Lowering):
         self.elliptic = Elliptic(self, known)
         self.steps = [self.new(f"D{axis.name.upper()}") for axis in grid.axes]
 
-    def program(self, diagnostics: bool) -> Program:
-        outputs = self._diagnostics() if diagnostics else self._tendencies()
+    def write_beside(self, other: "Stencils") -> None:
+        """Into the same program, the names of which are taken for both."""
+        self.assigned, self.taken = other.assigned, other.taken
+        self.steps = other.steps
+
+    def program(self, of: Mapping[str, "Stencils"], diagnostics: bool) -> Program:
+        """The whole; `of` is what lowers the equation of each field."""
+        outputs = self._diagnostics() if diagnostics else self._tendencies(of)
         numbers = zip(self.steps, (a.spacing for a in self.grid.axes), strict=True)
         return Program(tuple(numbers), tuple(self.assigned.items()), tuple(outputs))
 
@@ -133,14 +139,14 @@ class Stencils(Lowering):
             outputs.append((_name(field), value))
         return outputs
 
-    def _tendencies(self) -> list[tuple[str, str]]:
+    def _tendencies(self, of: Mapping[str, "Stencils"]) -> list[tuple[str, str]]:
         outputs = []
         for field, tendency in self.system.prognostic.items():
             name = field.func.__name__
             place = Place(self.offsets[name], ((0, 0),) * self.dim)
             tendency = tendency.xreplace(self.known)
             self._well_posed(name, tendency)
-            value = self.transport.sum_of_terms(field, tendency, place)
+            value = of[name].transport.sum_of_terms(field, tendency, place)
             value = float(value) if isinstance(value, int) else value
             if self.shores is not None:
                 value = self.shores.tendency(value, place)

@@ -16,12 +16,12 @@ from tendency.symbolic.boundary import Boundaries, Condition, boundaries_of
 from tendency.symbolic.coasts import Coast, Masks
 from tendency.symbolic.differences import Differences, lower
 from tendency.symbolic.emit import Description, Target, emit
+from tendency.symbolic.methods import SECOND_ORDER, Methods, methods_of, told
 from tendency.symbolic.program import Assignments, Program, reads, run
 from tendency.symbolic.spectral import Spectral, lower_spectral
 from tendency.symbolic.stepping import Steps
 from tendency.symbolic.system import TIME, System
 
-SECOND_ORDER = Differences()
 State = dict[str, Float[Array, "..."]]
 
 
@@ -134,7 +134,9 @@ class Generated(eqx.Module):
 def generate(
     system: System,
     grid: Grid,
-    method: Differences | Spectral = SECOND_ORDER,
+    method: Differences | Spectral | Mapping[str, Differences | Spectral] = (
+        SECOND_ORDER
+    ),
     *,
     boundaries: Boundaries | None = None,
     staggered: Mapping[str, Sequence[str]] | None = None,
@@ -148,6 +150,8 @@ def generate(
     beyond the walls by them; others are put into the equations where they stand.
 
     Arguments:
+        method: of all equations; or field -> the differences of its equation, those
+            of second order for the others.
         boundaries: field -> axis -> its condition at both ends, or a pair of them.
         staggered: field -> the axes along which it stands on the faces of the cells.
         constants: the fields that the system declares so, on the cells.
@@ -178,10 +182,12 @@ def generate(
             raise InputError(
                 "the spectral method knows no coasts: take differences of order 2"
             )
+        methods = method
         program = lower_spectral(system, grid, method, diagnostics=diagnostics)
     else:
+        methods = methods_of(system, grid, method)
         program, masks = lower(
-            system, grid, method, offsets, conditions, coast, diagnostics=diagnostics
+            system, grid, methods, offsets, conditions, coast, diagnostics=diagnostics
         )
     given = dict(constants or {})
     arrays = {}
@@ -208,7 +214,7 @@ def generate(
         Constant(arrays),
         shapes,
         system.name,
-        _about(system, grid, method, boundaries or {}, coast),
+        _about(system, grid, methods, boundaries or {}, coast),
         program.numbers,
         _filled(program, system, arrays, shapes, grid.shape),
         program.outputs,
@@ -269,19 +275,26 @@ def _on_grid(name, values, arguments, system: System, grid: Grid) -> Array:
 def _about(
     system: System,
     grid: Grid,
-    method: Differences | Spectral,
+    method: Spectral | Methods,
     boundaries: Boundaries,
     coast: Coast | None,
 ) -> tuple[str, ...]:
     """The lines of the docstring."""
     lines = [system.doc, ""] * bool(system.doc)
     lines += [f"    {equation}" for equation in system.written]
-    lines += ["", f"{_method(method)} on"]
+    methods = told(method)
+    if len(methods) > 1:
+        lines += ["", "By equation,"]
+        lines += [*(f"    {fields}: {how}" for fields, how in methods), "on"]
+    elif grid.axes:
+        (how,) = (how for _, how in methods)
+        lines += ["", f"{how[0].upper()}{how[1:]} on"]
     for axis in grid.axes:
         ends = "periodic" if axis.periodic else "bounded"
+        stretched = f", spread as {axis.stretch.text}" if axis.stretch else ""
         lines.append(
             f"    {axis.name}: {axis.points} points from {axis.lower!r} to "
-            f"{axis.upper!r}, {ends}"
+            f"{axis.upper!r}, {ends}{stretched}"
         )
     for field, by_axis in boundaries.items():
         for axis, ends in by_axis.items():
@@ -291,14 +304,6 @@ def _about(
     if coast is not None:
         lines.append(f"    nothing crosses the coasts, {coast.slip}-slip along them")
     return tuple(lines)
-
-
-def _method(method: Differences | Spectral) -> str:
-    if isinstance(method, Spectral):
-        products = "two thirds" if method.dealias else "all"
-        return f"Fourier transforms, products from {products} of the wavenumbers,"
-    kind = "Upwind" if method.upwind else "Central"
-    return f"{kind} differences of order {method.order}"
 
 
 def _condition(field: str, end: Condition) -> str:

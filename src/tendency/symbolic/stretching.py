@@ -56,8 +56,9 @@ def stretch(text: str, where: str = "the stretch") -> Stretch:
             f"{where}, {text}, holds {kinks[0]}, which has a kink: a smooth function "
             "of s was expected"
         )
-    first, last = _values(found, np.array([0.0, 1.0]))
-    if not (np.isfinite(first) and np.isfinite(last) and first != last):
+    values = _values(found, np.linspace(0.0, 1.0, 65))
+    first, last = values[0], values[-1]
+    if not abs(last - first) > 1e-12 * np.nanmax(np.abs(values), initial=0.0):
         raise InputError(
             f"{where}, {text}, is {first:g} at s = 0 and {last:g} at s = 1: a function "
             "that rises from one finite number to another was expected"
