@@ -151,15 +151,15 @@ def channel():
     return generate(system, grid, boundaries=ends)
 
 
-def pressure():
-    """An elliptic equation by iterations, around an island."""
+def pressure(how=None):
+    """An elliptic equation by iterations, around an island, and a mean."""
     system = System.of(
-        ["d_t q = -p + d_xx q + d_yy q", "d_x(k*d_x p) + d_y(k*d_y p) = q"],
+        ["d_t q = -p + d_xx q + d_yy q + mean(q)", "d_x(k*d_x p) + d_y(k*d_y p) = q"],
         coordinates=["x", "y"],
         constants=["k"],
         unknown=["p"],
     )
-    grid = Grid.of(Axis("x", 9), Axis("y", 8, periodic=False))
+    grid = Grid.of(Axis("x", 9), Axis("y", 8, periodic=False, stretch=how))
     water = np.ones((9, 8), bool)
     water[3:5, 2:5] = False
     ends = {"q": {"y": neumann()}, "p": {"y": (dirichlet(), neumann())}}
@@ -204,6 +204,7 @@ MODELS = {
     "coasts": coasts,
     "shallow water": shallow_water,
     "stretched": stretched,
+    "pressure, stretched": lambda: pressure(stretch("exp(s)")),
     "vorticity": vorticity,
 }
 FOURIER = (
@@ -211,6 +212,7 @@ FOURIER = (
     "vorticity",
     "channel",
     "pressure",
+    "pressure, stretched",
 )  # which Keras cannot have
 
 

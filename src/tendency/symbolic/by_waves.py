@@ -129,6 +129,8 @@ class Waves:
             return None
         found = []
         for i, axis in enumerate(lowering.grid.axes):
+            if axis.stretch is not None:
+                return None
             if axis.periodic:
                 found.append("fourier")
                 continue

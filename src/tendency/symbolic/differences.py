@@ -261,9 +261,17 @@ class Stencils(Lowering):
 
     def mean(self, node: Expr, cells: Place) -> Expression:
         value = super().mean(node, cells)
-        if self.shores is not None and isinstance(value, tuple):
-            return (*value[:2], self.shores.shares(), self.dim)
-        return value
+        is_mean = isinstance(value, tuple) and value[0] == "mean"
+        return self.averaged(value[1], cells) if is_mean else value
+
+    def averaged(self, value: Expression, cells: Place) -> Expression:
+        """The mean over the water, of cells by their sizes."""
+        shares = None if self.shores is None else self.shores.shares()
+        size = self.size(cells)
+        if size is None:
+            return ("mean", value, shares, self.dim)
+        total = ("mean", ("*", size, value), shares, self.dim)
+        return ("/", total, ("mean", size, shares, self.dim))
 
     # Derivatives
 

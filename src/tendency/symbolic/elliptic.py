@@ -96,11 +96,19 @@ class Elliptic:
 
     def _by_iterations(self, field: Expr, operator: Expr, rest: Expr) -> None:
         lowering, name = self.lowering, field.func.__name__
+        kind = self._kind(field, operator)
         right = lowering.assign("right", self._right([field], -operator, -rest))
+        size = lowering.size(self.place)
+        if size is not None:  # times the sizes of the cells, it is symmetric again
+            if kind[1]:
+                level = lowering.averaged(right, self.place)
+                right = lowering.assign("right", ("-", right, level))
+            right = lowering.assign("right", ("*", size, right))
         trial = self._like(field, "trial", homogeneous=True)
         symbol = trial.func.__name__
         before, lowering.assigned = lowering.assigned, {}
         value = lowering.value(operator.xreplace({field: trial}), self.place)
+        value = value if size is None else ("*", size, value)
         if lowering.shores is not None:
             value = lowering.shores.tendency(value, self.place)
         result = lowering.assign(f"operator_on_{name}", value)
@@ -115,8 +123,11 @@ class Elliptic:
         water = None
         if lowering.shores is not None:
             water = lowering.shores.mask(self.place)
-        kind = self._kind(field, operator)
         value = ("solved", symbol, tuple(inside.items()), result, right, water, *kind)
+        if size is not None and kind[1]:
+            value = lowering.assign(name, value)
+            value = ("-", value, lowering.averaged(value, self.place))
+            value = value if water is None else ("*", water, value)
         self.solved[field] = lowering.assign(name, value)
 
     def _kind(self, field: Expr, operator: Expr) -> tuple[bool, bool]:

@@ -218,6 +218,12 @@ class Lowering(abc.ABC):
         length = self.length(i, place)
         return value if length is None else ("/", value, length)
 
+    def size(self, place: Place) -> Expression:
+        """Of the cells, over the mean one; None where they are all alike."""
+        lengths = [self.length(i, place) for i in range(self.dim)]
+        found: list[Expression] = [name for name in lengths if name is not None]
+        return folded("*", found) if found else None
+
     def _stretched(self, node: Expr, i: int, place: Place) -> Expression:
         """The values of an expression of the fraction s of axis i."""
         axis, offset, (before, after) = (
