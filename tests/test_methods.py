@@ -89,8 +89,8 @@ def test_the_source_says_the_method_of_each_equation():
         "minmod\n"
         "on\n    x: 24 points"
     ) in text
-    one = generate(WAVES, Grid.of(Axis("x", 24)), Differences(2, flux="weno5"))
-    told = "Central differences of order 2, finite-volume fluxes by weno5 on\n"
+    one = generate(WAVES, Grid.of(Axis("x", 24)), Differences(4, flux="minmod"))
+    told = "Central differences of order 4, finite-volume fluxes by minmod on\n"
     assert told in one.source()
     assert said(Differences(8, True)) == "differences of order 8, upwind for transport"
 

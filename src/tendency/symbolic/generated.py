@@ -151,7 +151,8 @@ def generate(
 
     Arguments:
         method: of all equations; or field -> the differences of its equation, those
-            of second order for the others.
+            of second order for the others. What an equation reads of others, as a
+            diagnostic field, is found by its own method.
         boundaries: field -> axis -> its condition at both ends, or a pair of them.
         staggered: field -> the axes along which it stands on the faces of the cells.
         constants: the fields that the system declares so, on the cells.
