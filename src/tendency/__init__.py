@@ -9,6 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tendency.assimilation import Analyses as Analyses
+    from tendency.assimilation import Gaussian as Gaussian
+    from tendency.assimilation import assimilate as assimilate
+    from tendency.assimilation import ensemble_of as ensemble_of
     from tendency.cell import AbstractCell as AbstractCell
     from tendency.cell import Carry as Carry
     from tendency.cell import Constant as Constant
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from tendency.integrate import euler as euler
     from tendency.integrate import rk4 as rk4
     from tendency.integrate import ssprk3 as ssprk3
+    from tendency.observing import Observations as Observations
     from tendency.sensitivity import adjoint as adjoint
     from tendency.sensitivity import tangent_linear as tangent_linear
     from tendency.stiff import ETDRK4 as ETDRK4
@@ -52,11 +57,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "assimilation": "Analyses Gaussian assimilate ensemble_of",
     "cell": "AbstractCell Carry Constant Ramp Standardisation forcing_at trainable",
     "errors": "InputError",
     "fitting": "Descent Diverged Fitted LeastSquares RolloutLoss fit",
     "forecasting": "forecast spin_up stream",
     "integrate": "Diffrax Integrated adams_bashforth3 dormand_prince5 euler rk4 ssprk3",
+    "observing": "Observations",
     "sensitivity": "adjoint tangent_linear",
     "stiff": "ETDRK4 IMEXRungeKutta SpectralLinear ars222 ars343 wavenumbers",
     "store": "load save",

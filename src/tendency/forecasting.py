@@ -55,7 +55,7 @@ def spin_up(
                 f"the forcing has {forcing_times} times and the history {times}, the "
                 "same number was expected"
             )
-        ramps = _ramps(jax.tree.map(lambda a: a[times - needed :], forcing))
+        ramps = ramps(jax.tree.map(lambda a: a[times - needed :], forcing))
     first = jax.tree.map(lambda a: a[times - needed], history)
     if needed == 1:
         return cell.init(first)
@@ -125,7 +125,7 @@ def stream(
     """
     _check_steps(steps, every)
     _check_steps(chunk, every)
-    ramped = forcing is not None and _forcing_is_ramped(forcing, steps)
+    ramped = forcing is not None and forcing_is_ramped(forcing, steps)
     carry = jax.tree.map(jnp.array, carry)  # the caller's own is not donated
     for start in range(0, steps, chunk):
         size = min(chunk, steps - start)
@@ -143,8 +143,8 @@ def _chunk(fixed, carry, steps):
 
 @eqx.filter_jit
 def _advance(cell, carry, steps, forcing, save, every, checkpoint, key, start):
-    if forcing is not None and _forcing_is_ramped(forcing, steps):
-        forcing = _ramps(forcing)
+    if forcing is not None and forcing_is_ramped(forcing, steps):
+        forcing = ramps(forcing)
 
     def one_step(carry, inputs):
         here, index = inputs
@@ -189,7 +189,8 @@ def _folded(series: PyTree[Array], size: int) -> PyTree[Array]:
     return jax.tree.map(lambda a: a.reshape(-1, size, *a.shape[1:]), series)
 
 
-def _ramps(forcing: PyTree[Array]) -> Ramp:
+def ramps(forcing: PyTree[Array]) -> Ramp:
+    """A forcing at the ends of steps, as what each step sees."""
     start, end = (jax.tree.map(lambda a, s=s: a[s], forcing) for s in _ENDS)
     return Ramp(start, end)
 
@@ -205,7 +206,12 @@ def _check_steps(steps: int, every: int) -> None:
         )
 
 
-def _forcing_is_ramped(forcing: PyTree[Array], steps: int) -> bool:
+def forcing_is_ramped(forcing: PyTree[Array], steps: int) -> bool:
+    """Whether it is given at the ends of the steps, not held over them.
+
+    Raises:
+        ValueError: it has neither `steps` nor `steps + 1` entries.
+    """
     (times,) = _lengths(forcing, "forcing")
     if times not in (steps, steps + 1):
         raise ValueError(

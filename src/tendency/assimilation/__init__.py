@@ -1,0 +1,20 @@
+"""Floor 3: a model and observations together.
+
+`assimilate` is the verb, `Analyses` what comes back; `Gaussian` and `ensemble_of` make
+a prior. Each method is one room: `ETKF` and its kind. `AbstractFilter` is what a method
+implements that sees one time after the other, `AbstractEnsembleFilter` one whose belief
+is an ensemble, `AbstractMethod` any other.
+"""
+
+from tendency.assimilation.analyses import Analyses as Analyses
+from tendency.assimilation.etkf import ETKF as ETKF
+from tendency.assimilation.inflation import RTPP as RTPP
+from tendency.assimilation.inflation import RTPS as RTPS
+from tendency.assimilation.inflation import Adaptive as Adaptive
+from tendency.assimilation.inflation import Additive as Additive
+from tendency.assimilation.inflation import Combined as Combined
+from tendency.assimilation.inflation import Multiplicative as Multiplicative
+from tendency.assimilation.inflation import NoInflation as NoInflation
+from tendency.assimilation.prior import Gaussian as Gaussian
+from tendency.assimilation.prior import ensemble_of as ensemble_of
+from tendency.assimilation.verb import assimilate as assimilate

@@ -1,0 +1,185 @@
+"""The algebra of ensembles: anomalies, departures, and transforms of the members.
+
+With N members E, their mean x and anomalies A, and the departures of observations in
+units of their errors,
+
+    S = R^-1/2 (H(E) - mean H(E)) / √(N-1),    d = R^-1/2 (y - mean H(E)),
+
+every global ensemble filter is a `Transform`: E' = x + (w + T) A, where w [member]
+moves the mean and T [member, member] the anomalies. Rows are members throughout.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import cho_solve, solve_triangular
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from tendency.cell import Carry
+from tendency.observing import Observation
+
+Square = Float[Array, "member member"]
+
+
+class Departures(eqx.Module):
+    """An ensemble seen in the space of its observations."""
+
+    equivalents: Float[Array, "member obs"]  # H(E)
+    anomalies: Float[Array, "member obs"]  # S
+    innovation: Float[Array, " obs"]  # d
+    observation: Observation
+
+    @classmethod
+    def of(cls, states: PyTree[Array], observation: Observation) -> "Departures":
+        """Of the states of an ensemble, members first."""
+        equivalents = jax.vmap(observation.observe)(states)
+        mean = equivalents.mean(0)
+        whiten = observation.whiten
+        scale = (equivalents.shape[0] - 1) ** -0.5
+        anomalies = scale * jax.vmap(whiten)(equivalents - mean)
+        innovation = whiten(observation.departures(mean))
+        return cls(equivalents, anomalies, innovation, observation)
+
+    def log_likelihood(self) -> Float[Array, ""]:
+        """Of the Gaussian N(y; mean H(E), H Pᵇ Hᵀ + R), of what was seen."""
+        S, d = self.anomalies, self.innovation
+        N, m = S.shape
+        if m < N:
+            factor = jnp.linalg.cholesky(_eye(m, S) + S.T @ S)
+            half = solve_triangular(factor, d, lower=True)
+            misfit = half @ half
+        else:
+            factor = jnp.linalg.cholesky(_eye(N, S) + S @ S.T)
+            half = solve_triangular(factor, S @ d, lower=True)
+            misfit = d @ d - half @ half
+        seen = self.observation.seen
+        log_det = self.observation.error.log_determinant(seen).astype(S.dtype)
+        log_det += 2 * jnp.sum(jnp.log(jnp.diagonal(factor)))
+        constant = jnp.sum(seen).astype(S.dtype) * jnp.log(2 * jnp.pi).astype(S.dtype)
+        return -0.5 * (misfit + log_det + constant)
+
+
+class Transform(eqx.Module):
+    """E' = x + (w + T) A."""
+
+    mean: Float[Array, " member"]  # w
+    anomalies: Square  # T
+
+    def apply(self, ensemble: PyTree[Array]) -> PyTree[Array]:
+        """Recombine the members of every inexact array; counters are left as they are.
+
+        The mean is added apart, so that small anomalies of large numbers keep their
+        digits.
+        """
+        return recombined(ensemble, self.mean + self.anomalies)
+
+    def matrix(self) -> Square:
+        """M with E' = M E."""
+        N = self.mean.shape[0]
+        weights = self.mean + self.anomalies
+        return 1 / N + weights - weights.mean(1, keepdims=True)
+
+    def rotated(self, key: PRNGKeyArray) -> "Transform":
+        """Followed by a random rotation that keeps mean and covariance."""
+        N = self.mean.shape[0]
+        rotation = mean_preserving_rotation(key, N).astype(self.anomalies.dtype)
+        return Transform(self.mean, rotation @ self.anomalies)
+
+
+def recombined(ensemble: PyTree[Array], weights: Square) -> PyTree[Array]:
+    """Weigh the anomalies, x + `weights` A, of every inexact array of an ensemble."""
+
+    def leaf(x):
+        if not eqx.is_inexact_array(x):
+            return x
+        mean = x.mean(0)
+        anomalies = (x - mean).reshape(x.shape[0], -1)
+        return mean + (weights.astype(x.dtype) @ anomalies).reshape(x.shape)
+
+    return jax.tree.map(leaf, ensemble)
+
+
+def members(ensemble: PyTree[Array]) -> int:
+    """How many members an ensemble has."""
+    return jax.tree.leaves(ensemble)[0].shape[0]
+
+
+def mean_and_spread(states: PyTree[Array]) -> tuple[PyTree[Array], PyTree[Array]]:
+    """Mean and standard deviation (of N - 1 degrees of freedom) over the members."""
+    mean = jax.tree.map(lambda x: x.mean(0), states)
+    return mean, jax.tree.map(lambda x: x.std(0, ddof=1), states)
+
+
+def failed_members(ensemble: Carry) -> Array:
+    """[member]: which have a number that is not finite."""
+    N = members(ensemble)
+    rows = [
+        ~jnp.isfinite(x).reshape(N, -1).all(1)
+        for x in jax.tree.leaves(ensemble)
+        if eqx.is_inexact_array(x)
+    ]
+    return jnp.stack(rows).any(0)
+
+
+def precision(S: Float[Array, "member obs"]) -> Square:
+    """(I + S Sᵀ)⁻¹, by way of the smaller of members and observations."""
+    N, m = S.shape
+    if m < N:
+        factor = jnp.linalg.cholesky(_eye(m, S) + S.T @ S)
+        return _eye(N, S) - S @ cho_solve((factor, True), S.T)
+    factor = jnp.linalg.cholesky(_eye(N, S) + S @ S.T)
+    return cho_solve((factor, True), _eye(N, S))
+
+
+def root_and_precision(S: Float[Array, "member obs"]) -> tuple[Square, Square]:
+    """(I + S Sᵀ)^-1/2, symmetric, and its square, by way of the smaller side."""
+    N, m = S.shape
+    if 2 * m > N:
+        root = inverse_root(_eye(N, S) + S @ S.T)
+        return root, root @ root
+    # With C = I + SᵀS: (I + SSᵀ)^-1/2 = I - S (C + C^1/2)⁻¹ Sᵀ.
+    small = inverse_root(_eye(m, S) + S.T @ S)
+    square = small @ small
+    factor = jnp.linalg.cholesky(_eye(m, S) + small)
+    root = _eye(N, S) - S @ cho_solve((factor, True), square) @ S.T
+    return root, _eye(N, S) - S @ square @ S.T
+
+
+@jax.custom_jvp
+def inverse_root(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """A^-1/2 of a symmetric positive definite matrix, the symmetric one.
+
+    Its derivative is exact where eigenvalues coincide too, as they do when fewer
+    observations than members were seen: divided differences of λ^-1/2, by Daleckii and
+    Krein's formula, in place of the derivatives of eigenvectors.
+    """
+    values, vectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
+    return (vectors / jnp.sqrt(values)) @ vectors.T
+
+
+@inverse_root.defjvp
+def _inverse_root_jvp(primals, tangents):
+    (matrix,), (change,) = primals, tangents
+    values, vectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
+    root = jnp.sqrt(values)
+    divided = -1 / (root[:, None] * root * (root[:, None] + root))
+    change = vectors.T @ ((change + change.T) / 2) @ vectors
+    derivative = vectors @ (divided * change) @ vectors.T
+    return (vectors / root) @ vectors.T, derivative
+
+
+def mean_preserving_rotation(key: PRNGKeyArray, size: int) -> Square:
+    """A random orthogonal matrix with Q 1 = 1, uniform over those.
+
+    Sakov & Oke (2008, Mon. Wea. Rev. 136, 1042), section 3.
+    """
+    # Householder: an orthogonal basis whose first vector is along the ones.
+    v = jnp.full((size,), size**-0.5).at[0].add(-1.0)
+    basis = jnp.eye(size) - 2 * jnp.outer(v, v) / (v @ v)
+    q, r = jnp.linalg.qr(jax.random.normal(key, (size - 1, size - 1)))
+    rest = basis[:, 1:] @ (q * jnp.sign(jnp.diagonal(r))) @ basis[:, 1:].T
+    return 1 / size + rest
+
+
+def _eye(size: int, like: Array) -> Array:
+    return jnp.eye(size, dtype=like.dtype)

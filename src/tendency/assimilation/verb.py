@@ -1,0 +1,116 @@
+"""The verb `assimilate`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from tendency.assimilation.analyses import Analyses
+from tendency.assimilation.method import (
+    AbstractMethod,
+    Cycle,
+    Progress,
+    Run,
+)
+from tendency.cell import AbstractCell
+from tendency.errors import InputError
+from tendency.forecasting import forcing_is_ramped
+from tendency.observing import Observations
+
+
+def nothing(cycle: Cycle) -> None:
+    """Keep nothing besides means, spreads and diagnostics."""
+
+
+def assimilate(
+    cell: AbstractCell,
+    prior: Any,
+    observations: Observations,
+    method: AbstractMethod,
+    *,
+    forcing: PyTree[Array] = None,
+    save: Callable[[Cycle], Any] = nothing,
+    key: PRNGKeyArray,
+) -> Analyses:
+    """Correct a model by observations, time after time, in one compiled scan.
+
+    Arguments:
+        prior: what is believed at step 0: an ensemble (a carry with members first, see
+            `ensemble_of`), a `Gaussian`, as the method needs; or `analyses.final` of an
+            assimilation to go on with, with the same method and the same key: in parts,
+            down to one time after the other as in operations, the numbers are those of
+            one assimilation in a piece, bit for bit.
+        method: `ETKF()` and its kind.
+        forcing: from the step of the prior to the last observation, as for `forecast`.
+        save: what else to keep of each `Cycle`, a function defined once.
+
+    Raises:
+        InputError: observations that do not fit the state or come before the prior, a
+            prior that the method cannot use, a forcing of another length.
+    """
+    start = prior
+    if not isinstance(prior, Progress):
+        start = Progress(method.begin(cell, prior), jnp.zeros((), jnp.int32))
+    observations.check(method.state(start.belief))
+    run = _prepared(start, observations, forcing, save, key)
+    end, record = _compiled(cell, method, start, run)
+    told = record.diagnostics
+    smoothed = record.smoothed or (None, None)
+    return Analyses(
+        steps=np.asarray(observations.steps),
+        times=np.asarray(observations.steps) * float(cell.dt),
+        background_mean=record.background[0],
+        background_spread=record.background[1],
+        analysis_mean=record.analysis[0],
+        analysis_spread=record.analysis[1],
+        innovation=told.innovation,
+        expected_variance=told.expected_variance,
+        residual=told.residual,
+        log_likelihood=told.log_likelihood,
+        failed=told.failed,
+        final=end,
+        saved=record.saved,
+        smoothed_mean=smoothed[0],
+        smoothed_spread=smoothed[1],
+    )
+
+
+@eqx.filter_jit
+def _compiled(cell, method, start, run):
+    return method.run(cell, start, run)
+
+
+def _prepared(
+    start: Progress,
+    observations: Observations,
+    forcing: PyTree[Array],
+    save: Callable[[Cycle], Any],
+    key: PRNGKeyArray,
+) -> Run:
+    steps = np.asarray(observations.steps)
+    first = start.step
+    if isinstance(first, Tracer):
+        raise InputError("the step of the prior must be known before compilation")
+    first = int(first)
+    if steps[0] < first:
+        raise InputError(
+            f"the first observation stands at step {steps[0]} and the prior at step "
+            f"{first}: give later observations, or an earlier prior"
+        )
+    gaps = np.diff(steps, prepend=first).astype(np.int32)
+    ramped = False
+    if forcing is not None:
+        total = int(steps[-1]) - first
+        try:
+            ramped = forcing_is_ramped(forcing, total)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+    longest = int(gaps.max())
+    even = bool((gaps == longest).all())
+    return Run(
+        observations, forcing, key, jnp.asarray(gaps), longest, even, ramped, save
+    )
