@@ -7,7 +7,9 @@ is an ensemble, `AbstractMethod` any other.
 """
 
 from tendency.assimilation.analyses import Analyses as Analyses
+from tendency.assimilation.denkf import DEnKF as DEnKF
 from tendency.assimilation.etkf import ETKF as ETKF
+from tendency.assimilation.finite_size import EnKFN as EnKFN
 from tendency.assimilation.inflation import RTPP as RTPP
 from tendency.assimilation.inflation import RTPS as RTPS
 from tendency.assimilation.inflation import Adaptive as Adaptive
@@ -17,4 +19,6 @@ from tendency.assimilation.inflation import Multiplicative as Multiplicative
 from tendency.assimilation.inflation import NoInflation as NoInflation
 from tendency.assimilation.prior import Gaussian as Gaussian
 from tendency.assimilation.prior import ensemble_of as ensemble_of
+from tendency.assimilation.serial import SerialEnSRF as SerialEnSRF
+from tendency.assimilation.stochastic import StochasticEnKF as StochasticEnKF
 from tendency.assimilation.verb import assimilate as assimilate
