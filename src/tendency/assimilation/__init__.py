@@ -8,8 +8,15 @@ is an ensemble, `AbstractMethod` any other.
 
 from tendency.assimilation.analyses import Analyses as Analyses
 from tendency.assimilation.denkf import DEnKF as DEnKF
+from tendency.assimilation.diagnostics import chi_square as chi_square
+from tendency.assimilation.diagnostics import desroziers as desroziers
+from tendency.assimilation.diagnostics import equivalents as equivalents
+from tendency.assimilation.diagnostics import rank_histogram as rank_histogram
+from tendency.assimilation.diagnostics import spread_skill as spread_skill
 from tendency.assimilation.etkf import ETKF as ETKF
 from tendency.assimilation.finite_size import EnKFN as EnKFN
+from tendency.assimilation.health import FilterDiverged as FilterDiverged
+from tendency.assimilation.health import FilterDivergence as FilterDivergence
 from tendency.assimilation.inflation import RTPP as RTPP
 from tendency.assimilation.inflation import RTPS as RTPS
 from tendency.assimilation.inflation import Adaptive as Adaptive
@@ -17,8 +24,11 @@ from tendency.assimilation.inflation import Additive as Additive
 from tendency.assimilation.inflation import Combined as Combined
 from tendency.assimilation.inflation import Multiplicative as Multiplicative
 from tendency.assimilation.inflation import NoInflation as NoInflation
+from tendency.assimilation.kalman import KalmanFilter as KalmanFilter
 from tendency.assimilation.prior import Gaussian as Gaussian
 from tendency.assimilation.prior import ensemble_of as ensemble_of
 from tendency.assimilation.serial import SerialEnSRF as SerialEnSRF
+from tendency.assimilation.smoothers import EnsembleSmoother as EnsembleSmoother
+from tendency.assimilation.smoothers import RauchTungStriebel as RauchTungStriebel
 from tendency.assimilation.stochastic import StochasticEnKF as StochasticEnKF
 from tendency.assimilation.verb import assimilate as assimilate

@@ -1,12 +1,16 @@
 """What an assimilation gives back."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from tendency.assimilation.method import Progress
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Analyses(eqx.Module):
@@ -25,9 +29,61 @@ class Analyses(eqx.Module):
     innovation: Float[Array, "time obs"]  # y - H(xᵇ)
     expected_variance: Float[Array, "time obs"]  # diag(H Pᵇ Hᵀ + R)
     residual: Float[Array, "time obs"]  # y - H(xᵃ), before inflation
+    misfit: Float[Array, " time"]  # dᵀ (H Pᵇ Hᵀ + R)⁻¹ d of each innovation d
     log_likelihood: Float[Array, " time"]  # of each time, given those before
     failed: Bool[Array, "time member"]  # members that were not finite
     final: Progress  # give it as the prior of the next assimilation to go on
     saved: Any = None  # what `save` kept, time first
     smoothed_mean: PyTree[Array] | None = None
     smoothed_spread: PyTree[Array] | None = None
+
+    def to_xarray(self, layout: Any = None, times: Any = None) -> "xr.Dataset":
+        """Means and spreads, innovations and likelihoods, labelled.
+
+        Each variable of the state gives `NAME_background`, `NAME_background_spread`,
+        `NAME_analysis` and `NAME_analysis_spread`, and where there are smoothed states
+        `NAME_smoothed` and `NAME_smoothed_spread`.
+
+        Arguments:
+            layout: a `tendency.data.layout.Layout`, which knows the names, coordinates
+                and units of the state; else leaves are named by their keys, or `state`.
+            times: labels of the time axis, dates say; by default the model's time.
+        """
+        import xarray as xr
+
+        labels = self.times if times is None else np.asarray(times)
+        variables = {}
+        for kind in ("background", "analysis", "smoothed"):
+            for suffix in ("mean", "spread"):
+                states = getattr(self, f"{kind}_{suffix}")
+                if states is None:
+                    continue
+                end = f"_{kind}" if suffix == "mean" else f"_{kind}_spread"
+                if layout is not None:
+                    found = layout.unpack(np.asarray(states), labels)
+                    found = found.rename({name: name + end for name in found.data_vars})
+                    variables |= dict(found.variables)
+                else:
+                    named = {name + end: x for name, x in _named(states).items()}
+                    variables |= {k: (dims, x) for k, (dims, x) in named.items()}
+        time = "time" if layout is None else layout.time
+        for name in ("innovation", "expected_variance", "residual"):
+            row = (time, "observation")
+            variables[name] = (row, np.asarray(getattr(self, name)))
+        for name in ("misfit", "log_likelihood"):
+            variables[name] = (time, np.asarray(getattr(self, name)))
+        variables["step"] = (time, self.steps)
+        if layout is None:
+            variables[time] = (time, labels)
+        return xr.Dataset(variables)
+
+
+def _named(states: PyTree[Array]) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """Each leaf under its key, with dimensions of its own."""
+    found = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(states):
+        name = "_".join(str(getattr(k, "key", getattr(k, "name", k))) for k in path)
+        name = name or "state"
+        inner = (f"{name}_{i}" for i in range(leaf.ndim - 1))
+        found[name] = (("time", *inner), np.asarray(leaf))
+    return found

@@ -14,8 +14,7 @@ class DEnKF(AbstractEnsembleFilter):
     """Deterministic ensemble Kalman filter: anomalies move by half the gain.
 
     A' = A - K H A / 2, to first order the Kalman filter's covariance and otherwise too
-    large, which is an inflation of its own: Sakov & Oke (2008, Tellus 60A, 361),
-    equation 15.
+    large, which is an inflation of its own: Sakov & Oke (2008, Tellus 60A, 361).
     """
 
     inflation: AbstractInflation = NoInflation()

@@ -85,7 +85,7 @@ class AbstractEnsembleFilter(AbstractFilter):
             observation.departures(departures.equivalents.mean(0)),
             departures.equivalents.var(0, ddof=1) + variance,
             observation.departures(equivalents.mean(0)),
-            departures.log_likelihood(),
+            *departures.misfit_and_log_likelihood(),
             failed,
             transform,
         )
@@ -93,6 +93,9 @@ class AbstractEnsembleFilter(AbstractFilter):
             seen_background, analysis, departures, belief.inflation, inflation_key
         )
         return EnsembleBelief(analysis, memory), told
+
+    def unseen(self, belief: EnsembleBelief) -> EnsembleBelief:
+        return belief
 
     def summary(self, belief: EnsembleBelief) -> tuple[PyTree[Array], PyTree[Array]]:
         return mean_and_spread(belief.ensemble.state)

@@ -125,7 +125,7 @@ class Additive(AbstractInflation):
 class RTPS(AbstractInflation):
     """Relaxation to the prior spread: anomalies times 1 + α (σᵇ - σᵃ) / σᵃ.
 
-    Whitaker & Hamill (2012, Mon. Wea. Rev. 140, 3078), equation 2.
+    Whitaker & Hamill (2012, Mon. Wea. Rev. 140, 3078).
     """
 
     relaxation: Float[Array, ""] = eqx.field(converter=_number)  # α, from 0 to 1
@@ -178,9 +178,9 @@ class Adaptive(AbstractInflation):
 
     An innovation expects dᵀd = tr(λ S Sᵀ) + m in units of the observation errors, which
     gives an estimate of λ and its sampling variance; a scalar Kalman filter follows it.
-    Wang & Bishop (2003, J. Atmos. Sci. 60, 1140), equation 22; Li, Kalnay & Miyoshi
-    (2009, Q. J. R. Meteorol. Soc. 135, 523), section 3; the variance is that of Miyoshi
-    (2011, Mon. Wea. Rev. 139, 1519), equation 16.
+    Wang & Bishop (2003, J. Atmos. Sci. 60, 1140); Li, Kalnay & Miyoshi
+    (2009, Q. J. R. Meteorol. Soc. 135, 523); the variance is that of Miyoshi
+    (2011, Mon. Wea. Rev. 139, 1519).
 
     Arguments:
         variance: of the estimate at the start.

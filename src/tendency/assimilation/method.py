@@ -34,6 +34,7 @@ class Diagnostics(eqx.Module):
     innovation: Float[Array, " obs"]  # y - H(xᵇ)
     expected_variance: Float[Array, " obs"]  # of the innovation: diag(H Pᵇ Hᵀ + R)
     residual: Float[Array, " obs"]  # y - H(xᵃ)
+    misfit: Float[Array, ""]  # dᵀ (H Pᵇ Hᵀ + R)⁻¹ d of the innovation d
     log_likelihood: Float[Array, ""]  # of the observations, given those before
     failed: Bool[Array, " member"]  # members of the background that are not finite
     transform: Any = None  # of the members, where the filter is one: a `Transform`
@@ -109,6 +110,10 @@ class AbstractFilter(AbstractMethod):
         """The belief after an observation; called where something was seen."""
 
     @abc.abstractmethod
+    def unseen(self, belief: Any) -> Any:
+        """The belief after a time at which nothing was seen; most keep it."""
+
+    @abc.abstractmethod
     def summary(self, belief: Any) -> tuple[PyTree[Array], PyTree[Array]]:
         """Mean and standard deviation of the state."""
 
@@ -155,10 +160,11 @@ def cycled(
         def analyse(belief):
             return method.analyse(belief, observation, key)
 
-        unseen = jax.eval_shape(analyse, now.belief)[1]
+        untold = jax.eval_shape(analyse, now.belief)[1]
 
         def skip(belief):
-            return belief, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), unseen)
+            nothing = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), untold)
+            return method.unseen(belief), nothing
 
         analysis, told = jax.lax.cond(jnp.any(seen), analyse, skip, now.belief)
         kept = run.save(Cycle(now.belief, analysis, observation, told))
@@ -195,6 +201,7 @@ def _hidden(told: Diagnostics, seen: Array) -> Diagnostics:
         masked(told.innovation),
         masked(told.expected_variance),
         masked(told.residual),
+        told.misfit,
         told.log_likelihood,
         told.failed,
     )

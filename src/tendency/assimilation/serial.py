@@ -14,7 +14,7 @@ from tendency.cell import Carry
 class SerialEnSRF(AbstractEnsembleFilter):
     """Ensemble square-root filter, one whitened observation after the other.
 
-    Whitaker & Hamill (2002, Mon. Wea. Rev. 130, 1913), equations 10 to 13. For a scalar
+    Whitaker & Hamill (2002, Mon. Wea. Rev. 130, 1913), equation 13. For a scalar
     observation the ensemble adjustment filter (EAKF) of Anderson (2001, Mon. Wea. Rev.
     129, 2884) shifts and scales the observed variable, and regresses the others, by
     the same numbers. Correlated errors are whitened first, so that any covariance will

@@ -14,7 +14,7 @@ from tendency.cell import Carry
 class StochasticEnKF(AbstractEnsembleFilter):
     """Ensemble Kalman filter with perturbed observations.
 
-    Burgers, van Leeuwen & Evensen (1998, Mon. Wea. Rev. 126, 1719), equations 11 to 16.
+    Burgers, van Leeuwen & Evensen (1998, Mon. Wea. Rev. 126, 1719).
     The perturbations have a mean of zero over the members, exactly, and are scaled by
     √(N / (N - 1)) so that their variance stays that of the errors.
     """

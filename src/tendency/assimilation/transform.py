@@ -40,8 +40,8 @@ class Departures(eqx.Module):
         innovation = whiten(observation.departures(mean))
         return cls(equivalents, anomalies, innovation, observation)
 
-    def log_likelihood(self) -> Float[Array, ""]:
-        """Of the Gaussian N(y; mean H(E), H Pᵇ Hᵀ + R), of what was seen."""
+    def misfit_and_log_likelihood(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Of what was seen: dᵀ (I + SᵀS)⁻¹ d, and log N(y; mean H(E), H Pᵇ Hᵀ + R)."""
         S, d = self.anomalies, self.innovation
         N, m = S.shape
         if m < N:
@@ -56,7 +56,7 @@ class Departures(eqx.Module):
         log_det = self.observation.error.log_determinant(seen).astype(S.dtype)
         log_det += 2 * jnp.sum(jnp.log(jnp.diagonal(factor)))
         constant = jnp.sum(seen).astype(S.dtype) * jnp.log(2 * jnp.pi).astype(S.dtype)
-        return -0.5 * (misfit + log_det + constant)
+        return misfit, -0.5 * (misfit + log_det + constant)
 
 
 class Transform(eqx.Module):

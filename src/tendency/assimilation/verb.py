@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from tendency.assimilation.analyses import Analyses
+from tendency.assimilation.health import examine
 from tendency.assimilation.method import (
     AbstractMethod,
     Cycle,
@@ -51,6 +52,11 @@ def assimilate(
     Raises:
         InputError: observations that do not fit the state or come before the prior, a
             prior that the method cannot use, a forcing of another length.
+        FilterDiverged: a member is not finite; the exception holds the analyses.
+
+    Warns:
+        FilterDivergence: the innovations are far larger than the ensemble expects, or
+            members had to be replaced.
     """
     start = prior
     if not isinstance(prior, Progress):
@@ -60,7 +66,7 @@ def assimilate(
     end, record = _compiled(cell, method, start, run)
     told = record.diagnostics
     smoothed = record.smoothed or (None, None)
-    return Analyses(
+    analyses = Analyses(
         steps=np.asarray(observations.steps),
         times=np.asarray(observations.steps) * float(cell.dt),
         background_mean=record.background[0],
@@ -70,6 +76,7 @@ def assimilate(
         innovation=told.innovation,
         expected_variance=told.expected_variance,
         residual=told.residual,
+        misfit=told.misfit,
         log_likelihood=told.log_likelihood,
         failed=told.failed,
         final=end,
@@ -77,6 +84,9 @@ def assimilate(
         smoothed_mean=smoothed[0],
         smoothed_spread=smoothed[1],
     )
+    if not isinstance(told.misfit, Tracer):
+        examine(analyses)
+    return analyses
 
 
 @eqx.filter_jit

@@ -1,0 +1,90 @@
+"""Whether a filter has lost the truth, and what to try then."""
+
+import warnings
+
+import numpy as np
+
+from tendency.assimilation.analyses import Analyses
+
+TIMES, VALUES, RATIO = 10, 100, 4.0
+"""Innovations are judged over as many times as hold `VALUES` observations, `TIMES` at
+least; a consistent filter gives a mean ratio of 1 with a standard deviation of 0.14."""
+
+
+class FilterDiverged(ArithmeticError):
+    """A member stopped being finite; `analyses` holds what was there before."""
+
+    def __init__(self, message: str, analyses: Analyses):
+        super().__init__(message)
+        self.analyses = analyses
+
+
+class FilterDivergence(UserWarning):
+    """The ensemble no longer tells how far it is from the observations."""
+
+
+def examine(analyses: Analyses) -> None:
+    """Say what is wrong with finished analyses.
+
+    Raises:
+        FilterDiverged: the ensemble is not finite.
+
+    Warns:
+        FilterDivergence: members were replaced, or the innovations are far larger than
+            the spread and the observation errors let expect.
+    """
+    failed = np.asarray(analyses.failed)
+    misfit = np.asarray(analyses.misfit)
+    times = np.flatnonzero(failed.any(1))
+    lost = np.flatnonzero(failed.all(1) | ~np.isfinite(misfit))
+    if lost.size:
+        first = int(times[0]) if times.size else int(lost[0])
+        names = ", ".join(map(str, np.flatnonzero(failed[first])[:5])) or "all"
+        raise FilterDiverged(
+            f"member {names} is not finite at time {first} (step "
+            f"{analyses.steps[first]}): try a shorter step of the model, less "
+            "inflation, a smaller spread of the prior, or resample=True, which replaces "
+            "such members; the analyses so far are in the exception",
+            analyses,
+        )
+    if times.size:
+        first = int(times[0])
+        names = ", ".join(map(str, np.flatnonzero(failed[first])[:5]))
+        warnings.warn(
+            f"members were not finite at {times.size} times and copies of others "
+            f"replaced them, first member {names} at step {analyses.steps[first]}: try "
+            "a shorter step of the model or less inflation",
+            FilterDivergence,
+            stacklevel=3,
+        )
+    seen = np.isfinite(np.asarray(analyses.innovation)).sum(1)
+    ratio, first = _worst_ratio(misfit, seen)
+    if ratio > RATIO:
+        warnings.warn(
+            f"the filter has diverged: from step {analyses.steps[first]} on the squared "
+            f"innovations are {ratio:.1f} times what the ensemble and the observation "
+            "errors let expect (1 where they are right): try more inflation, more "
+            "members, localisation, EnKFN, or larger observation errors",
+            FilterDivergence,
+            stacklevel=3,
+        )
+
+
+def _worst_ratio(misfit: np.ndarray, seen: np.ndarray) -> tuple[float, int]:
+    """The largest mean ratio over a stretch of times, and where the first bad one is.
+
+    The first stretch is left out: a filter may start far from the truth.
+    """
+    used = np.flatnonzero(seen)
+    if used.size < 2 * TIMES:
+        return 0.0, 0
+    width = int(max(TIMES, np.ceil(VALUES / seen[used].mean())))
+    if used.size < 2 * width:
+        return 0.0, 0
+    sums = [np.convolve(a[used], np.ones(width), "valid") for a in (misfit, seen)]
+    ratios = (sums[0] / sums[1])[width:]
+    if not ratios.size:
+        return 0.0, 0
+    bad = np.flatnonzero(ratios > RATIO)
+    first = int(used[width + bad[0]]) if bad.size else 0
+    return float(ratios.max()), first

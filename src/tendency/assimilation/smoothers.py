@@ -1,0 +1,176 @@
+"""Smoothers: past states corrected by later observations, after a filter has run.
+
+`RauchTungStriebel` goes back over the means and covariances of a Kalman filter;
+`EnsembleSmoother` recombines the past members of an ensemble filter by the transforms
+of later analyses.
+"""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+from tendency.assimilation.ensemble import AbstractEnsembleFilter, EnsembleBelief
+from tendency.assimilation.kalman import (
+    GaussianBelief,
+    KalmanFilter,
+    row_of,
+    state_and_spread,
+)
+from tendency.assimilation.method import (
+    AbstractMethod,
+    Cycle,
+    Progress,
+    Record,
+    Run,
+    cycled,
+)
+from tendency.assimilation.transform import mean_and_spread, recombined
+from tendency.cell import AbstractCell
+from tendency.errors import InputError
+
+
+class EnsembleSmoother(AbstractMethod):
+    """Ensemble Kalman smoother (EnKS): what corrects the present corrects the past.
+
+    Each analysis is a recombination of the members, E' = M E, and it holds for their
+    past as well: Evensen & van Leeuwen (2000, Mon. Wea. Rev. 128, 1852). The ensemble
+    at a time is multiplied by the product of the transforms of the analyses
+    that came after it, all of them or those of the next `lag` times; a pass backwards
+    makes the cost linear in the number of times. What later analyses inflate is the
+    present alone; rotations turn the past along.
+
+    The memory holds the ensemble of all times. The past is linked to the present by the
+    correlations within the ensemble, so that over many times a small or nonlinear
+    ensemble is better with a `lag`.
+
+    Arguments:
+        filter: any ensemble filter whose analysis is a transform of the members.
+        lag: how many later times correct a state, `None` for all.
+
+    Raises:
+        InputError: a lag below one, or a filter whose analysis is no transform.
+    """
+
+    filter: AbstractEnsembleFilter
+    lag: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if self.lag is not None and self.lag < 1:
+            raise InputError(
+                f"the lag of the smoother is {self.lag}, at least 1 time of "
+                "observations was expected; None is for all of them"
+            )
+
+    def begin(self, cell: AbstractCell, prior: Any) -> EnsembleBelief:
+        return self.filter.begin(cell, prior)
+
+    def state(self, belief: EnsembleBelief) -> PyTree[Array]:
+        return self.filter.state(belief)
+
+    def run(
+        self, cell: AbstractCell, start: Progress, run: Run
+    ) -> tuple[Progress, Record]:
+        def keep(cycle: Cycle):
+            transform = cycle.diagnostics.transform
+            if transform is None:
+                raise InputError(
+                    f"{type(self.filter).__name__} corrects each point by its own "
+                    "weights and EnsembleSmoother needs one transform of the members: "
+                    "choose a global ensemble filter"
+                )
+            eye = jnp.eye(len(transform.mean), dtype=transform.mean.dtype)
+            seen = jnp.any(cycle.observation.seen)
+            matrix = jnp.where(seen, transform.matrix(), eye)
+            return cycle.analysis.ensemble.state, matrix, run.save(cycle)
+
+        kept = dataclasses.replace(run, save=keep)
+        end, record = cycled(self.filter, cell, start, kept)
+        ensembles, matrices, saved = record.saved
+        products = _products_after(matrices, self.lag)
+
+        def smooth(states, product):
+            return mean_and_spread(recombined(states, product))
+
+        smoothed = jax.lax.map(lambda pair: smooth(*pair), (ensembles, products))
+        return end, dataclasses.replace(record, saved=saved, smoothed=smoothed)
+
+
+def _products_after(matrices: Array, lag: int | None) -> Array:
+    """At each time the product of the later matrices, the latest to the left."""
+    eye = jnp.eye(matrices.shape[-1], dtype=matrices.dtype)
+    if lag is None:
+
+        def back(product, matrix):
+            return product @ matrix, product
+
+        return jax.lax.scan(back, eye, matrices, reverse=True)[1]
+    later = jnp.concatenate([matrices, jnp.broadcast_to(eye, (lag, *eye.shape))])
+
+    def add(products, i):
+        ahead = jax.lax.dynamic_slice_in_dim(later, i, len(matrices))
+        return ahead @ products, None
+
+    start = jnp.broadcast_to(eye, matrices.shape)
+    return jax.lax.scan(add, start, 1 + jnp.arange(lag))[0]
+
+
+class RauchTungStriebel(AbstractMethod):
+    """Kalman filter forwards, then the smoother of Rauch, Tung and Striebel backwards.
+
+    G = Pᵃ Mᵀ (Pᵇ)⁻¹, x + G (xˢ - xᵇ), P + G (Pˢ - Pᵇ) Gᵀ, with the background of the
+    next time: Rauch, Tung & Striebel (1965, AIAA J. 3, 1445). Where the covariance of
+    the background is singular its pseudo-inverse stands.
+    """
+
+    filter: KalmanFilter = KalmanFilter()
+
+    def begin(self, cell: AbstractCell, prior: Any) -> GaussianBelief:
+        return self.filter.begin(cell, prior)
+
+    def state(self, belief: GaussianBelief) -> PyTree[Array]:
+        return self.filter.state(belief)
+
+    def run(
+        self, cell: AbstractCell, start: Progress, run: Run
+    ) -> tuple[Progress, Record]:
+        def keep(cycle: Cycle):
+            return cycle.background, cycle.analysis, run.save(cycle)
+
+        kept = dataclasses.replace(run, save=keep)
+        end, record = cycled(self.filter, cell, start, kept)
+        background, analysis, saved = record.saved
+        rows = jax.vmap(lambda carry: row_of(carry)[0])
+        backgrounds, analyses = rows(background.mean), rows(analysis.mean)
+
+        def back(later, now):
+            smooth, covariance, predicted, prediction, M = later
+            row, P, *background = now
+            G = P @ M.T @ jnp.linalg.pinv(prediction, hermitian=True)
+            row = row + G @ (smooth - predicted)
+            P = P + G @ (covariance - prediction) @ G.T
+            return (row, P, *background), (row, P)
+
+        now = (
+            analyses,
+            analysis.covariance,
+            backgrounds,
+            background.covariance,
+            background.transition,
+        )
+        last, before = (
+            jax.tree.map(lambda a, s=s: a[s], now) for s in (-1, slice(None, -1))
+        )
+        _, smoothed = jax.lax.scan(back, last, before, reverse=True)
+        smoothed = jax.tree.map(
+            lambda a, b: jnp.concatenate([a, b[None]]), smoothed, last[:2]
+        )
+
+        def told(carry, row, covariance):
+            return state_and_spread(row_of(carry)[1](row), covariance)
+
+        smoothed = jax.vmap(told)(analysis.mean, *smoothed)
+        return end, dataclasses.replace(record, saved=saved, smoothed=smoothed)
