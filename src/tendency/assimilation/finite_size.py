@@ -28,7 +28,8 @@ class EnKFN(AbstractEnsembleFilter):
         dᵀ (I + u SᵀS)⁻¹ d + (N-1) (ε / u + c log u),
 
     with ε = (N+1)/N and c = (N+g)/(N-1), corrected towards the mode of the hyperprior:
-    Bocquet, Raanes & Hannart (2015, Nonlin. Processes Geophys. 22, 645); the dual form is Bocquet & Sakov's (2012, Nonlin. Processes Geophys. 19, 383).
+    Bocquet, Raanes & Hannart (2015, Nonlin. Processes Geophys. 22, 645);
+    the dual form is Bocquet & Sakov's (2012, Nonlin. Processes Geophys. 19, 383).
 
     Arguments:
         weight: of the hyperprior, 1 in the paper; a larger one stays closer to u = 1,

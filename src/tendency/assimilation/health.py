@@ -43,8 +43,8 @@ def examine(analyses: Analyses) -> None:
         raise FilterDiverged(
             f"member {names} is not finite at time {first} (step "
             f"{analyses.steps[first]}): try a shorter step of the model, less "
-            "inflation, a smaller spread of the prior, or resample=True, which replaces "
-            "such members; the analyses so far are in the exception",
+            "inflation, a smaller spread of the prior, or resample=True, which "
+            "replaces such members; the analyses so far are in the exception",
             analyses,
         )
     if times.size:
@@ -61,9 +61,9 @@ def examine(analyses: Analyses) -> None:
     ratio, first = _worst_ratio(misfit, seen)
     if ratio > RATIO:
         warnings.warn(
-            f"the filter has diverged: from step {analyses.steps[first]} on the squared "
-            f"innovations are {ratio:.1f} times what the ensemble and the observation "
-            "errors let expect (1 where they are right): try more inflation, more "
+            f"the filter has diverged: from step {analyses.steps[first]} on the "
+            f"squared innovations are {ratio:.1f} times what the ensemble and the "
+            "observation errors let expect (1 where they are right): try more inflation, more "
             "members, localisation, EnKFN, or larger observation errors",
             FilterDivergence,
             stacklevel=3,

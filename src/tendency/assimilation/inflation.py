@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from tendency.assimilation.transform import Departures
+from tendency.assimilation.transform import Departures, centred
 from tendency.cell import Carry
 
 
@@ -50,8 +50,8 @@ def _spread_out(ensemble: Carry, factor: Array) -> Carry:
     def leaf(x):
         if not eqx.is_inexact_array(x):
             return x
-        mean = x.mean(0)
-        return mean + factor.astype(x.dtype) * (x - mean)
+        mean, anomalies = centred(x)
+        return mean + factor.astype(x.dtype) * anomalies
 
     return jax.tree.map(leaf, ensemble)
 
@@ -116,7 +116,8 @@ class Additive(AbstractInflation):
 
         def leaf(x, s, k):
             noise = jax.random.normal(k, x.shape, x.dtype)
-            return x + s.astype(x.dtype) * (noise - noise.mean(0))
+            s = jnp.broadcast_to(s.astype(x.dtype), x.shape[1:])
+            return x + s[None] * centred(noise)[1]
 
         state = jax.tree.map(leaf, analysis.state, std, keys)
         return Carry(state, analysis.memory), memory
@@ -140,11 +141,11 @@ class RTPS(AbstractInflation):
         def leaf(b, a):
             if not eqx.is_inexact_array(a):
                 return a
-            before, now = b.std(0, ddof=1), a.std(0, ddof=1)
+            before, now = (x.std(0, ddof=1, keepdims=True) for x in (b, a))
             safe = jnp.where(now > 0, now, jnp.ones_like(now))
             lost = jnp.where(now > 0, (before - now) / safe, jnp.zeros_like(now))
-            mean = a.mean(0)
-            return mean + (1 + self.relaxation.astype(a.dtype) * lost) * (a - mean)
+            mean, anomalies = centred(a)
+            return mean + (1 + self.relaxation.astype(a.dtype) * lost) * anomalies
 
         return jax.tree.map(leaf, background, analysis), memory
 
@@ -167,8 +168,8 @@ class RTPP(AbstractInflation):
         def leaf(b, a):
             if not eqx.is_inexact_array(a):
                 return a
-            mean, alpha = a.mean(0), self.relaxation.astype(a.dtype)
-            return mean + (1 - alpha) * (a - mean) + alpha * (b - b.mean(0))
+            (mean, anomalies), alpha = centred(a), self.relaxation.astype(a.dtype)
+            return mean + (1 - alpha) * anomalies + alpha * centred(b)[1]
 
         return jax.tree.map(leaf, background, analysis), memory
 

@@ -14,6 +14,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell
@@ -25,7 +26,7 @@ class Progress(eqx.Module):
     """Where an assimilation stands: give it as the prior to go on from there."""
 
     belief: Any
-    step: Int[Array, ""]  # of the model, from the first prior
+    step: Int[Array | np.ndarray, ""]  # of the model, from the first prior
 
 
 class Diagnostics(eqx.Module):
@@ -187,7 +188,8 @@ def cycled(
     gaps = jnp.where(live, run.gaps[index], 0)
     if padding and run.even:
         run = dataclasses.replace(run, even=False)
-    end, record = jax.lax.scan(cycle, start, (index, gaps, live))
+    begin = Progress(start.belief, jnp.asarray(start.step))
+    end, record = jax.lax.scan(cycle, begin, (index, gaps, live))
     return end, jax.tree.map(lambda a: a[:times], record)
 
 

@@ -67,10 +67,10 @@ def ensemble_of(
                 f"{row.size} components: give a matrix {row.size} by {row.size}"
             )
         values, vectors = jnp.linalg.eigh(jnp.asarray(covariance, row.dtype))
-        noise = white @ (vectors * jnp.sqrt(jnp.maximum(values, 0.0))).T
+        noise = white @ (vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]).T
     else:
-        noise = white * _like(spread, state)
-    states = jax.vmap(unravel)(row + noise)
+        noise = white * _like(spread, state)[None]
+    states = jax.vmap(unravel)(row[None] + noise)
     if not isinstance(mean, Carry):
         return jax.vmap(cell.init)(states)
     wide = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * size), mean.memory)

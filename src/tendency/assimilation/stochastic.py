@@ -7,7 +7,12 @@ from jaxtyping import PRNGKeyArray
 
 from tendency.assimilation.ensemble import AbstractEnsembleFilter
 from tendency.assimilation.inflation import AbstractInflation, NoInflation
-from tendency.assimilation.transform import Departures, Transform, precision
+from tendency.assimilation.transform import (
+    Departures,
+    Transform,
+    centred,
+    precision,
+)
 from tendency.cell import Carry
 
 
@@ -28,8 +33,9 @@ class StochasticEnKF(AbstractEnsembleFilter):
         S, d = departures.anomalies, departures.innovation
         N = len(S)
         noise = jax.random.normal(key, S.shape, S.dtype)
-        noise = jnp.where(departures.observation.seen, noise, jnp.zeros_like(noise))
-        noise = (noise - noise.mean(0)) * (N / (N - 1)) ** 0.5
+        seen = departures.observation.seen[None]
+        noise = jnp.where(seen, noise, jnp.zeros_like(noise))
+        noise = centred(noise)[1] * (N / (N - 1)) ** 0.5
         # With P = (I + S Sᵀ)⁻¹, of which S Sᵀ P = I - P, member i moves by
         # (d - √(N-1) sᵢ - εᵢ)ᵀ Sᵀ P A / √(N-1).
         P = precision(S)

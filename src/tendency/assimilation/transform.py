@@ -33,11 +33,10 @@ class Departures(eqx.Module):
     def of(cls, states: PyTree[Array], observation: Observation) -> "Departures":
         """Of the states of an ensemble, members first."""
         equivalents = jax.vmap(observation.observe)(states)
-        mean = equivalents.mean(0)
+        mean, anomalies = centred(equivalents)
         whiten = observation.whiten
-        scale = (equivalents.shape[0] - 1) ** -0.5
-        anomalies = scale * jax.vmap(whiten)(equivalents - mean)
-        innovation = whiten(observation.departures(mean))
+        anomalies = (len(anomalies) - 1) ** -0.5 * jax.vmap(whiten)(anomalies)
+        innovation = whiten(observation.departures(mean[0]))
         return cls(equivalents, anomalies, innovation, observation)
 
     def misfit_and_log_likelihood(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -71,12 +70,12 @@ class Transform(eqx.Module):
         The mean is added apart, so that small anomalies of large numbers keep their
         digits.
         """
-        return recombined(ensemble, self.mean + self.anomalies)
+        return recombined(ensemble, self.mean[None] + self.anomalies)
 
     def matrix(self) -> Square:
         """M with E' = M E."""
         N = self.mean.shape[0]
-        weights = self.mean + self.anomalies
+        weights = self.mean[None] + self.anomalies
         return 1 / N + weights - weights.mean(1, keepdims=True)
 
     def rotated(self, key: PRNGKeyArray) -> "Transform":
@@ -92,11 +91,17 @@ def recombined(ensemble: PyTree[Array], weights: Square) -> PyTree[Array]:
     def leaf(x):
         if not eqx.is_inexact_array(x):
             return x
-        mean = x.mean(0)
-        anomalies = (x - mean).reshape(x.shape[0], -1)
-        return mean + (weights.astype(x.dtype) @ anomalies).reshape(x.shape)
+        mean, anomalies = centred(x)
+        moved = weights.astype(x.dtype) @ anomalies.reshape(len(x), -1)
+        return mean + moved.reshape(x.shape)
 
     return jax.tree.map(leaf, ensemble)
+
+
+def centred(x: Float[Array, "member *x"]) -> tuple[Array, Array]:
+    """The mean, with an axis of one member, and the anomalies."""
+    mean = x.mean(0, keepdims=True)
+    return mean, x - mean
 
 
 def members(ensemble: PyTree[Array]) -> int:
@@ -154,15 +159,15 @@ def inverse_root(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     Krein's formula, in place of the derivatives of eigenvectors.
     """
     values, vectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
-    return (vectors / jnp.sqrt(values)) @ vectors.T
+    return (vectors / jnp.sqrt(values)[None]) @ vectors.T
 
 
 @inverse_root.defjvp
 def _inverse_root_jvp(primals, tangents):
     (matrix,), (change,) = primals, tangents
     values, vectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
-    root = jnp.sqrt(values)
-    divided = -1 / (root[:, None] * root * (root[:, None] + root))
+    root = jnp.sqrt(values)[None]
+    divided = -1 / (root.T * root * (root.T + root))
     change = vectors.T @ ((change + change.T) / 2) @ vectors
     derivative = vectors @ (divided * change) @ vectors.T
     return (vectors / root) @ vectors.T, derivative
@@ -177,7 +182,8 @@ def mean_preserving_rotation(key: PRNGKeyArray, size: int) -> Square:
     v = jnp.full((size,), size**-0.5).at[0].add(-1.0)
     basis = jnp.eye(size) - 2 * jnp.outer(v, v) / (v @ v)
     q, r = jnp.linalg.qr(jax.random.normal(key, (size - 1, size - 1)))
-    rest = basis[:, 1:] @ (q * jnp.sign(jnp.diagonal(r))) @ basis[:, 1:].T
+    q = q * jnp.sign(jnp.diagonal(r))[None]
+    rest = basis[:, 1:] @ q @ basis[:, 1:].T
     return 1 / size + rest
 
 

@@ -60,7 +60,7 @@ def assimilate(
     """
     start = prior
     if not isinstance(prior, Progress):
-        start = Progress(method.begin(cell, prior), jnp.zeros((), jnp.int32))
+        start = Progress(method.begin(cell, prior), np.zeros((), np.int32))
     observations.check(method.state(start.belief))
     run = _prepared(start, observations, forcing, save, key)
     end, record = _compiled(cell, method, start, run)
@@ -101,11 +101,12 @@ def _prepared(
     save: Callable[[Cycle], Any],
     key: PRNGKeyArray,
 ) -> Run:
-    steps = np.asarray(observations.steps)
-    first = start.step
-    if isinstance(first, Tracer):
-        raise InputError("the step of the prior must be known before compilation")
-    first = int(first)
+    if isinstance(start.step, Tracer) or isinstance(observations.steps, Tracer):
+        raise InputError(
+            "the steps of the prior and of the observations are traced: close over "
+            "them, or build them inside, since the program depends on them"
+        )
+    steps, first = np.asarray(observations.steps), int(start.step)
     if steps[0] < first:
         raise InputError(
             f"the first observation stands at step {steps[0]} and the prior at step "

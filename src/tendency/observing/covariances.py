@@ -111,7 +111,7 @@ class DenseCovariance(AbstractCovariance):
     covariance: Float[Array, "obs obs"]
     factor: Float[Array, "obs obs"]  # lower triangular
 
-    def __init__(self, covariance: Float[Array, "obs obs"]):
+    def __init__(self, covariance: Float[Array | np.ndarray, "obs obs"]):
         self.covariance = jnp.asarray(covariance)
         self.factor = jnp.linalg.cholesky(self.covariance)
 
