@@ -64,7 +64,7 @@ def _posterior(A, b, H, R, mean, P0, y, Q):
     mean = (means.ravel() + K @ d).reshape(times + 1, n)[1:]
     joint = joint - K @ wide @ joint
     blocks = [joint[i : i + n, i : i + n] for i in range(n, size, n)]
-    sign, log_det = np.linalg.slogdet(2 * np.pi * S)
+    _, log_det = np.linalg.slogdet(2 * np.pi * S)
     return mean, np.array(blocks), -0.5 * (d @ np.linalg.solve(S, d) + log_det)
 
 
@@ -151,7 +151,7 @@ def test_the_error_of_perturbed_observations_falls_as_the_root_of_the_members():
 
 
 def test_the_kalman_filter_and_smoother_are_the_posterior():
-    cell, prior, obs, numbers = _problem()
+    cell, _, obs, numbers = _problem()
     A, b, H, R, members, y = numbers
     x0, P0 = members.mean(0), np.cov(members.T)
     Q = np.diag([0.1, 0.2, 0.0, 0.3])
@@ -224,7 +224,7 @@ ALL = [
 def test_a_missing_value_is_a_shorter_vector(method):
     if isinstance(method, StochasticEnKF):
         pytest.skip("draws other perturbations for another number of observations")
-    cell, prior, obs, numbers = _problem()
+    cell, prior, _, numbers = _problem()
     if isinstance(method, KalmanFilter):
         prior = Gaussian(Carry(prior.state.mean(0)), jnp.cov(prior.state.T))
     y = numbers[5][:3].copy()
@@ -246,7 +246,7 @@ def test_a_missing_value_is_a_shorter_vector(method):
 
 
 def test_the_dual_of_the_finite_size_filter_has_the_mean_of_its_primal():
-    """J(w) = |d - Sᵀw'|² / 2 + (N-1) c log(ε + w·w) / 2 over the weights of the mean."""
+    """J(w) = |d - Yᵀw|² / 2 + (N-1) c log(ε + w·w) / 2, w the weights of the mean."""
     cell, prior, obs, numbers = _problem()
     A, b, H, R, members, y = numbers
     for weight in (1.0, 2.0):

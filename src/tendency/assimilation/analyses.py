@@ -52,30 +52,25 @@ class Analyses(eqx.Module):
         import xarray as xr
 
         labels = self.times if times is None else np.asarray(times)
-        variables = {}
+        time = "time" if layout is None else layout.time
+        found = xr.Dataset(coords={time: labels, "step": (time, self.steps)})
         for kind in ("background", "analysis", "smoothed"):
-            for suffix in ("mean", "spread"):
+            for suffix, end in (("mean", ""), ("spread", "_spread")):
                 states = getattr(self, f"{kind}_{suffix}")
                 if states is None:
                     continue
-                end = f"_{kind}" if suffix == "mean" else f"_{kind}_spread"
-                if layout is not None:
-                    found = layout.unpack(np.asarray(states), labels)
-                    found = found.rename({name: name + end for name in found.data_vars})
-                    variables |= dict(found.variables)
+                if layout is None:
+                    named = xr.Dataset(_named(states))
                 else:
-                    named = {name + end: x for name, x in _named(states).items()}
-                    variables |= {k: (dims, x) for k, (dims, x) in named.items()}
-        time = "time" if layout is None else layout.time
+                    named = layout.unpack(np.asarray(states), labels)
+                    found = found.assign_coords(named.coords)
+                names = {name: f"{name}_{kind}{end}" for name in named.data_vars}
+                found = found.assign(named.rename(names).data_vars)
         for name in ("innovation", "expected_variance", "residual"):
-            row = (time, "observation")
-            variables[name] = (row, np.asarray(getattr(self, name)))
+            found[name] = ((time, "observation"), np.asarray(getattr(self, name)))
         for name in ("misfit", "log_likelihood"):
-            variables[name] = (time, np.asarray(getattr(self, name)))
-        variables["step"] = (time, self.steps)
-        if layout is None:
-            variables[time] = (time, labels)
-        return xr.Dataset(variables)
+            found[name] = (time, np.asarray(getattr(self, name)))
+        return found
 
 
 def _named(states: PyTree[Array]) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:

@@ -61,19 +61,19 @@ class Observations(eqx.Module):
     @classmethod
     def of(
         cls,
-        values: Float[Array | np.ndarray, "time obs"],
+        values: Array | np.ndarray,
         steps: Any,
         operator: Operator = Select(),  # noqa: B008
         *,
         error: AbstractCovariance | float,
         mask: Any = None,
-        arguments: PyTree[Array] = None,
-        positions: Float[Array | np.ndarray, "*time obs space"] | None = None,
+        arguments: Any = None,
+        positions: Array | np.ndarray | None = None,
     ) -> Self:
         """Check and gather observations.
 
         Arguments:
-            values: time first, in the units of what the operator gives; NaN is missing.
+            values: (time, observed), in the units of what the operator gives; NaN is missing.
             steps: after how many steps of the model each time comes, counted from the
                 prior: increasing, at any intervals; step 0 is the prior's own time.
             operator: the model equivalents of the values, of a state of one member,
@@ -83,7 +83,8 @@ class Observations(eqx.Module):
                 [square of the units].
             mask: True where there is a value, or once for all times; by default
                 wherever `values` is not NaN.
-            positions: where each value was observed, for localisation.
+            positions: where each value was observed, (observed, space), or (time,
+                observed, space) where that varies; for localisation.
 
         Raises:
             InputError: shapes that do not fit, steps that do not increase, an infinite
@@ -190,11 +191,11 @@ class Observations(eqx.Module):
         size = self.values.shape[1]
         try:
             found = eqx.filter_eval_shape(self.at(0).observe, state)
-        except (TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             shapes = jax.tree.map(lambda a: a.shape, state)
             raise InputError(
                 f"the observation operator cannot read a state of the shape {shapes}: "
-                f"{str(error).splitlines()[0]}"
+                f"{type(error).__name__}, {str(error).splitlines()[0]}"
             ) from error
         shape = getattr(found, "shape", None)
         if shape != (size,):
