@@ -168,4 +168,6 @@ def test_variances_of_each_value_and_parts_of_the_times():
     )
     assert len(obs[1:]) == 2
     assert np.array_equal(obs[1:].at(1).error.variances(), variance[2])
-    assert np.array_equal(obs[1:].at(0).positions, [[4, 5], [6, 7]])
+    places = obs[1:].at(0).positions
+    assert places is not None
+    assert np.array_equal(places, [[4, 5], [6, 7]])

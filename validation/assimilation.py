@@ -4,9 +4,9 @@
         .venv/bin/python validation/assimilation.py [cycles] [seeds]
 
 Lorenz-63: steps of 0.01, all three components observed every 0.25 with variance 2.
-Lorenz-96: 40 components, steps of 0.05, all observed at each with variance 1. Errors are
-the root of the mean square over the components, averaged over all cycles but the first
-twentieth; CPU seconds are those of the second run, after compilation.
+Lorenz-96: 40 components, steps of 0.05, all observed at each with variance 1. Errors
+are the root of the mean square over the components, averaged over all cycles but the
+first twentieth; CPU seconds are those of the second run, after compilation.
 """
 
 import sys

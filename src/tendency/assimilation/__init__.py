@@ -13,6 +13,9 @@ from tendency.assimilation.diagnostics import desroziers as desroziers
 from tendency.assimilation.diagnostics import equivalents as equivalents
 from tendency.assimilation.diagnostics import rank_histogram as rank_histogram
 from tendency.assimilation.diagnostics import spread_skill as spread_skill
+from tendency.assimilation.ensemble import (
+    AbstractEnsembleFilter as AbstractEnsembleFilter,
+)
 from tendency.assimilation.etkf import ETKF as ETKF
 from tendency.assimilation.finite_size import EnKFN as EnKFN
 from tendency.assimilation.health import FilterDiverged as FilterDiverged
@@ -25,6 +28,8 @@ from tendency.assimilation.inflation import Combined as Combined
 from tendency.assimilation.inflation import Multiplicative as Multiplicative
 from tendency.assimilation.inflation import NoInflation as NoInflation
 from tendency.assimilation.kalman import KalmanFilter as KalmanFilter
+from tendency.assimilation.method import AbstractFilter as AbstractFilter
+from tendency.assimilation.method import AbstractMethod as AbstractMethod
 from tendency.assimilation.prior import Gaussian as Gaussian
 from tendency.assimilation.prior import ensemble_of as ensemble_of
 from tendency.assimilation.serial import SerialEnSRF as SerialEnSRF

@@ -34,8 +34,8 @@ class Analyses(eqx.Module):
     failed: Bool[Array, "time member"]  # members that were not finite
     final: Progress  # give it as the prior of the next assimilation to go on
     saved: Any = None  # what `save` kept, time first
-    smoothed_mean: PyTree[Array] | None = None
-    smoothed_spread: PyTree[Array] | None = None
+    smoothed_mean: Any = None  # as `analysis_mean`, where the method smooths
+    smoothed_spread: Any = None
 
     def to_xarray(self, layout: Any = None, times: Any = None) -> "xr.Dataset":
         """Means and spreads, innovations and likelihoods, labelled.

@@ -92,7 +92,7 @@ def rank_histogram(
         error = observations.error.at(index)
         noise = jax.vmap(error.sample)(jax.random.split(key, size))
         noisy = members + noise.astype(members.dtype)
-        return jnp.sum(noisy < observations.values[index].astype(noisy.dtype), 0)
+        return jnp.sum(noisy < observations.values[index][None].astype(noisy.dtype), 0)
 
     keys = jax.random.split(key, times)
     found = jax.vmap(ranks)(jnp.arange(times), members, keys)

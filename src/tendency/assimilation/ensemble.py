@@ -64,9 +64,8 @@ class AbstractEnsembleFilter(AbstractFilter):
         forcing: PyTree,
         key: PRNGKeyArray,
     ) -> EnsembleBelief:
-        keys = jax.random.split(key, members(belief.ensemble))
-        step = jax.vmap(lambda carry, key: cell.step(carry, forcing, key=key))
-        return EnsembleBelief(step(belief.ensemble, keys), belief.inflation)
+        ensemble = advanced(cell, belief.ensemble, forcing, key)
+        return EnsembleBelief(ensemble, belief.inflation)
 
     def analyse(
         self, belief: EnsembleBelief, observation: Observation, key: PRNGKeyArray
@@ -99,6 +98,16 @@ class AbstractEnsembleFilter(AbstractFilter):
 
     def summary(self, belief: EnsembleBelief) -> tuple[PyTree[Array], PyTree[Array]]:
         return mean_and_spread(belief.ensemble.state)
+
+
+def advanced(
+    cell: AbstractCell, ensemble: Carry, forcing: PyTree, key: PRNGKeyArray
+) -> Carry:
+    """One step of each member, with random numbers of its own."""
+    keys = jax.random.split(key, members(ensemble))
+    return jax.vmap(lambda carry, key: cell.step(carry, forcing, key=key))(
+        ensemble, keys
+    )
 
 
 def check_ensemble(prior: Any, method: str) -> None:

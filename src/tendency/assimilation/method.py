@@ -7,7 +7,6 @@ compiled scan; a method that needs many times at once (a smoother, 4DVar) implem
 """
 
 import abc
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -67,10 +66,17 @@ class Run(eqx.Module):
     forcing: PyTree[Array]  # from the step of the prior to the last observation
     key: PRNGKeyArray
     gaps: Int[Array, " time"]  # steps before each observation
-    longest: int = eqx.field(static=True)  # of the gaps
+    longest: int = eqx.field(static=True)  # of the gaps, or more
     even: bool = eqx.field(static=True)  # whether all gaps are the longest
     ramped: bool = eqx.field(static=True)  # whether the forcing is given at ends
     save: Callable[[Cycle], Any] = eqx.field(static=True)
+
+    def forcing_at(self, index: int | Array) -> PyTree:
+        """What the step sees that comes so many steps after the prior."""
+        if self.forcing is None:
+            return None
+        forcing = ramps(self.forcing) if self.ramped else self.forcing
+        return jax.tree.map(lambda a: a[index], forcing)
 
 
 class AbstractMethod(eqx.Module):
@@ -137,7 +143,7 @@ def cycled(
     times = run.gaps.shape[0]
 
     def step(now: Progress) -> Progress:
-        here = _forcing_at(run, now.step - start.step)
+        here = run.forcing_at(now.step - start.step)
         key = jax.random.fold_in(advance_key, now.step)
         return Progress(method.advance(cell, now.belief, here, key), now.step + 1)
 
@@ -186,8 +192,6 @@ def cycled(
     index = jnp.minimum(jnp.arange(times + padding), times - 1)
     live = jnp.arange(times + padding) < times
     gaps = jnp.where(live, run.gaps[index], 0)
-    if padding and run.even:
-        run = dataclasses.replace(run, even=False)
     begin = Progress(start.belief, jnp.asarray(start.step))
     end, record = jax.lax.scan(cycle, begin, (index, gaps, live))
     return end, jax.tree.map(lambda a: a[:times], record)
@@ -207,10 +211,3 @@ def _hidden(told: Diagnostics, seen: Array) -> Diagnostics:
         told.log_likelihood,
         told.failed,
     )
-
-
-def _forcing_at(run: Run, index: Array) -> PyTree:
-    if run.forcing is None:
-        return None
-    forcing = ramps(run.forcing) if run.ramped else run.forcing
-    return jax.tree.map(lambda a: a[index], forcing)

@@ -121,7 +121,9 @@ def _prepared(
         except ValueError as error:
             raise InputError(str(error)) from error
     longest = int(gaps.max())
-    even = bool((gaps == longest).all())
+    even = len(gaps) > 1 and bool((gaps == longest).all())
+    if not even:  # few lengths of the loop, so that few programs are compiled online
+        longest = 1 << (longest - 1).bit_length() if longest else 0
     return Run(
         observations, forcing, key, jnp.asarray(gaps), longest, even, ramped, save
     )

@@ -73,7 +73,8 @@ class Observations(eqx.Module):
         """Check and gather observations.
 
         Arguments:
-            values: (time, observed), in the units of what the operator gives; NaN is missing.
+            values: (time, observed), in the units of what the operator gives; NaN is
+                missing.
             steps: after how many steps of the model each time comes, counted from the
                 prior: increasing, at any intervals; step 0 is the prior's own time.
             operator: the model equivalents of the values, of a state of one member,
