@@ -184,7 +184,7 @@ def test_an_ensemble_is_drawn_around_a_state_or_a_carry():
         ({"size": 3, "covariance": np.eye(2)}, "give a matrix 3 by 3"),
     ):
         with pytest.raises(InputError, match=said):
-            ensemble_of(TRUTH, START, **given, key=KEY)
+            ensemble_of(TRUTH, START, **given, key=KEY)  # pyright: ignore
 
 
 def test_inflations_do_what_they_say():

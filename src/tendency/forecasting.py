@@ -47,7 +47,7 @@ def spin_up(
             f"the history has {times} times and the cell needs {needed} (spin_up_steps "
             "+ 1): give a longer history"
         )
-    ramps = None
+    between = None
     if forcing is not None:
         (forcing_times,) = _lengths(forcing, "forcing")
         if forcing_times != times:
@@ -55,7 +55,7 @@ def spin_up(
                 f"the forcing has {forcing_times} times and the history {times}, the "
                 "same number was expected"
             )
-        ramps = ramps(jax.tree.map(lambda a: a[times - needed :], forcing))
+        between = ramps(jax.tree.map(lambda a: a[times - needed :], forcing))
     first = jax.tree.map(lambda a: a[times - needed], history)
     if needed == 1:
         return cell.init(first)
@@ -65,7 +65,7 @@ def spin_up(
         observed, here = inputs
         return Carry(observed, cell.step(carry, here).memory), None
 
-    carry, _ = jax.lax.scan(read, cell.init(first), (later, ramps), length=needed - 1)
+    carry, _ = jax.lax.scan(read, cell.init(first), (later, between), length=needed - 1)
     return carry
 
 

@@ -71,7 +71,7 @@ class Run(eqx.Module):
     ramped: bool = eqx.field(static=True)  # whether the forcing is given at ends
     save: Callable[[Cycle], Any] = eqx.field(static=True)
 
-    def forcing_at(self, index: int | Array) -> PyTree:
+    def forcing_at(self, index: Any) -> PyTree:
         """What the step sees that comes so many steps after the prior."""
         if self.forcing is None:
             return None
