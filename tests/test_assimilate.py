@@ -134,6 +134,20 @@ def test_the_likelihood_has_derivatives_where_values_are_missing(method):
     assert abs(slope - differences) < 1e-6 * abs(slope)
 
 
+def test_the_extended_filter_follows_chaos_with_a_memory():
+    """Past tendencies of Adams-Bashforth are part of its mean and covariance."""
+    truth, y = _twin(60)
+    cell = Integrated(Lorenz63(), 0.01, adams_bashforth3)
+    prior = Gaussian(cell.init(START), jnp.eye(9))
+    obs = Observations.of(y, 5 * np.arange(1, 61), error=0.5)
+    method = KalmanFilter(model_error=1e-4 * jnp.eye(9))
+    found = assimilate(cell, prior, obs, method, key=KEY)
+    error = np.sqrt(((found.analysis_mean - truth) ** 2).mean(1))[20:].mean()
+    assert error < 0.35  # observations err by 0.7
+    assert 0.5 < np.mean(chi_square(found)[20:]) < 2
+    assert found.final.belief.mean.memory[2] == 300
+
+
 def test_what_cannot_be_assimilated_is_refused():
     prior = ensemble_of(TRUTH, START, 1.0, size=4, key=KEY)
     obs = Observations.of(np.zeros((2, 3)), [2, 4], error=1.0)
