@@ -300,6 +300,22 @@ def test_what_cannot_be_solved_is_refused(equations, boundaries, method, said):
         generate(system, grid, method, boundaries=boundaries)
 
 
+def test_a_right_side_that_is_a_number():
+    """k constant: p = x (x - 1) / 2, which differences of order 2 have but for h²/8."""
+    system = System.of(
+        ["d_t q = p", "d_x(k*d_x p) = 1"],
+        coordinates=["x"],
+        constants=["k"],
+        unknown=["p"],
+    )
+    grid = Grid.of(Axis("x", 8, periodic=False))
+    given = {"boundaries": {"p": {"x": D}}, "constants": {"k": np.ones(8)}}
+    x = grid.coordinates()["x"]
+    found = eqx.filter_jit(generate(system, grid, **given))({"q": jnp.zeros(8)})
+    np.testing.assert_allclose(found["q"], x * (x - 1) / 2 - 1 / 8**3, atol=3e-3)
+    assert found["q"].shape == (8,)
+
+
 def test_a_diagnostic_field_with_walls_of_its_own():
     """Friction of fourth order: the vorticity and its Laplacian vanish at the walls."""
     system = System.of(

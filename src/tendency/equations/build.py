@@ -8,7 +8,7 @@ exactly; those from files are arrays.
 import math
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -53,6 +53,7 @@ class Built(NamedTuple):
     cell: Integrated
     state: Mapping[str, Numbers]
     forcing: Mapping[str, Numbers] | None  # at the ends of the steps
+    diagnose: Generated | None  # the diagnostic fields that are saved
     water: Mask | None  # on the cells, where there is land
 
     @property
@@ -65,6 +66,16 @@ class Built(NamedTuple):
     def carry(self) -> Carry:
         """Before the first step."""
         return self.cell.init({k: jnp.asarray(v) for k, v in self.state.items()})
+
+    @property
+    def diagnosed(self) -> tuple[str, ...]:
+        """The diagnostic fields that are saved."""
+        return tuple(k for k, d in self.asked.diagnostics.items() if d.saved)
+
+    def unit(self, name: str) -> str:
+        """For a reader, of any field that is saved."""
+        both = {**self.asked.fields, **self.asked.diagnostics}
+        return both[name].unit
 
     def sea(self, name: str) -> Mask | None:
         """Where a field stands in the water, where there is land."""
@@ -128,17 +139,14 @@ def _built(asked: Equations) -> Built:
         doc=asked.system.about,
     )
     _same("fields", list(asked.fields), list(system.fields))
-    for name, field in asked.fields.items():
-        for what, axes in (
-            ("staggered", field.staggered),
-            ("velocity", [field.velocity] if field.velocity else []),
-        ):
-            for axis in axes:
-                if axis not in names:
-                    raise InputError(
-                        f"fields.{name}.{what} holds {axis}, which is no axis: "
-                        f"{nearest(axis, names)}"
-                    )
+    others = [f.func.__name__ for f in (*system.diagnostic, *system.unknown)]
+    for name in asked.diagnostics:
+        if name not in others:
+            raise InputError(
+                f"diagnostics.{name} is there and no equation gives or determines it: "
+                f"{nearest(name, others)}"
+            )
+    _known_axes(asked, names)
     symbols: dict[str, Expr] = {str(s): s for s in (*system.parameters, TIME)}
     symbols |= {str(s): s for s in system.coordinates}
     given = expressions_of(asked, system, symbols)
@@ -149,18 +157,15 @@ def _built(asked: Equations) -> Built:
     offsets = {
         name: tuple(HALF if a in field.staggered else Fraction(0) for a in names)
         for name, field in asked.fields.items()
-    }
+    } | {name: (Fraction(0),) * len(names) for name in asked.diagnostics}
     wet = water(asked, declared, grid)
     coast = None
     if asked.coast is not None and wet is not None:
         coast = Coast(wet, "no" if asked.coast.slip == "no-slip" else "free")
-    generated = generate(
-        system,
-        grid,
-        methods(asked),
-        boundaries=boundaries(asked, symbols),
-        staggered={name: field.staggered for name, field in asked.fields.items()},
-        constants={
+    how: dict[str, Any] = {
+        "boundaries": boundaries(asked, symbols),
+        "staggered": {name: field.staggered for name, field in asked.fields.items()},
+        "constants": {
             name: jnp.asarray(
                 field_from_file(
                     asked.constants[name].values,
@@ -172,8 +177,12 @@ def _built(asked: Equations) -> Built:
             for field in system.constants
             for name in [field.func.__name__]
         },
-        coast=coast,
-    )
+        "coast": coast,
+    }
+    generated = generate(system, grid, methods(asked), **how)
+    diagnose = None
+    if any(d.saved for d in asked.diagnostics.values()):
+        diagnose = generate(system, grid, methods(asked), **how, diagnostics=True)
     values = dict(declared.parameters)
     state = {
         name: initial(
@@ -189,8 +198,33 @@ def _built(asked: Equations) -> Built:
         Integrated(generated, asked.time.step, _scheme(asked, system, grid)),
         state,
         forcing(asked, system, generated, grid),
+        diagnose,
         wet,
     )
+
+
+def _known_axes(asked: Equations, names: list[str]) -> None:
+    """That what fields say of axes is said of those that there are.
+
+    Raises:
+        InputError: an axis that is none.
+    """
+    said = [
+        (f"fields.{name}.staggered", axis)
+        for name, field in asked.fields.items()
+        for axis in field.staggered
+    ]
+    for kind, table in (("fields", asked.fields), ("diagnostics", asked.diagnostics)):
+        said += [
+            (f"{kind}.{name}.velocity", field.velocity)
+            for name, field in table.items()
+            if field.velocity
+        ]
+    for where, axis in said:
+        if axis not in names:
+            raise InputError(
+                f"{where} holds {axis}, which is no axis: {nearest(axis, names)}"
+            )
 
 
 def _along(water: Mask | None, system: System, field: Expr) -> Mask | None:

@@ -34,12 +34,17 @@ def check(built: Built, found: Stability) -> dict[str, Rows]:
     if units is not None:
         tables["equations"].append(("units", units))
     tables["fields"] = [_field(built, name) for name in system.fields]
-    tables["boundaries"] = [row for name in system.fields for row in _ends(built, name)]
+    tables["fields"] += [
+        (name, f"diagnostic{', saved' if d.saved else ''} [{d.unit}]")
+        for name, d in asked.diagnostics.items()
+    ]
+    both = (*system.fields, *asked.diagnostics)
+    tables["boundaries"] = [row for name in both for row in _ends(built, name)]
     tables["grid"] = [
         (
             axis.name,
             f"{axis.points} points from {axis.lower:g} to {axis.upper:g} "
-            f"[{asked.axes[axis.name].units}], spacing {_spacing(axis)}, "
+            f"[{asked.axes[axis.name].unit}], spacing {_spacing(axis)}, "
             f"{'periodic' if axis.periodic else 'bounded'}",
         )
         for axis in built.grid.axes
@@ -78,7 +83,8 @@ def _field(built: Built, name: str) -> tuple[str, str]:
 
 def _ends(built: Built, name: str) -> Rows:
     rows = []
-    for axis, table in built.asked.fields[name].boundary.items():
+    tables = {**built.asked.fields, **built.asked.diagnostics}
+    for axis, table in tables[name].boundary.items():
         lower, upper = (_condition(name, axis, end) for end in table.ends)
         told = lower if lower == upper else f"{lower} below, {upper} above"
         rows.append((f"{name} along {axis}", told))

@@ -36,6 +36,7 @@ def integrate(built: Built) -> Ran:
         for name in built.system.fields
         for values in [saved[name]]
     }
+    states |= _diagnosed(built, states, forcing)
     seas = {name: built.sea(name) for name in states}
     wet = [v if seas[k] is None else v[:, seas[k]] for k, v in states.items()]
     whole = np.all([np.isfinite(v.reshape(len(v), -1)).all(axis=1) for v in wet], 0)
@@ -49,6 +50,23 @@ def integrate(built: Built) -> Ran:
     return Ran(built.times[:first], kept, float(built.times[first]))
 
 
+def _diagnosed(built: Built, states: dict[str, Numbers], forcing) -> dict[str, Numbers]:
+    """The diagnostic fields that are asked for, of the saved states."""
+    diagnose = built.diagnose
+    if diagnose is None:
+        return {}
+    time = built.asked.time
+    when = np.arange(0, time.steps + 1, time.every)
+    given = {k: v[when] for k, v in (forcing or {}).items() if k in diagnose.forcings}
+
+    @jax.jit
+    def all_of(states, given):
+        return jax.lax.map(lambda both: diagnose(*both), (states, given))
+
+    found = all_of({k: jax.numpy.asarray(v) for k, v in states.items()}, given)
+    return {name: np.asarray(found[name]) for name in built.diagnosed}
+
+
 def integrals(built: Built, ran: Ran) -> dict[str, Float[np.ndarray, " time"]]:
     """Each field times the sizes of its cells, summed over the water."""
     return {
@@ -57,6 +75,7 @@ def integrals(built: Built, ran: Ran) -> dict[str, Float[np.ndarray, " time"]]:
             axis=1,
         )
         for name, values in ran.states.items()
+        if name in built.system.fields
     }
 
 
@@ -74,7 +93,7 @@ def dataset_of(built: Built, ran: Ran) -> xr.Dataset:
                 attributes["axis"] = letter
             coordinates[dim] = xr.Variable(dim, axis.positions(offset), attributes)
             dims.append(dim)
-        attributes = {"units": asked.fields[name].unit, "long_name": name}
+        attributes = {"units": built.unit(name), "long_name": name}
         variables[name] = xr.Variable(("time", *dims), values, attributes)
     told = {
         "Conventions": "CF-1.11",

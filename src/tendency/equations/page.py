@@ -87,7 +87,7 @@ def _space_time(built: Built, ran: Ran, name: str) -> Frames:
         axis.positions(built.offsets[name][0]),
         [f"t = {ran.times[0]:g} to {ran.times[-1]:g}{_units(time.unit)}, upwards"],
         quantity=name,
-        units=built.asked.fields[name].unit,
+        units=built.unit(name),
         limits=_limits(ran.states[name]),
         caption=f"{name} over {axis.name} and time, which goes upwards.",
         aspect=1.6,
@@ -114,7 +114,7 @@ def _map(built: Built, ran: Ran, name: str, values: Numbers) -> Frames:
         across.positions(built.offsets[name][right]),
         [f"t = {t:g}{_units(built.asked.time.unit)}" for t in ran.times],
         quantity=name,
-        units=built.asked.fields[name].unit,
+        units=built.unit(name),
         caption=f"The fields{where}; {up.name} goes upwards, {up.lower:g} to "
         f"{up.upper:g}{_units(built.asked.axes[up.name].unit)}.",
         limits=_limits(values),
@@ -176,7 +176,7 @@ def _charts(
         if np.ptp(values) <= _LEVEL * max(np.abs(values).max(), 1e-300):
             yield f"The {prefix}{name} stays level, to rounding."
             continue
-        own = "" if prefix else built.asked.fields[name].unit
+        own = "" if prefix else built.unit(name)
         spec = series_chart(
             times,
             {name: values},

@@ -187,6 +187,18 @@ class FieldTable(Measured):
     method: FieldMethod | None = None  # of its equation; default: [method]
 
 
+class DiagnosticTable(Measured):
+    """`[diagnostics.psi]`: a field that equations give, or determine (`unknown`).
+
+    It is written beside the states. With boundary conditions of its own it is computed
+    on the cells and continued beyond the walls; an unknown field needs them there.
+    """
+
+    boundary: dict[str, Boundary] = Field(default={})  # by bounded axis
+    velocity: Name | None = None  # the axis along which it is the velocity
+    saved: bool = True
+
+
 class ConstantTable(Measured):
     """`[constants.k]`: a field that does not change."""
 
@@ -324,6 +336,7 @@ class Equations(Table):
     system: System
     parameters: dict[str, Parameter] = Field(default={})
     fields: dict[str, FieldTable]
+    diagnostics: dict[str, DiagnosticTable] = Field(default={})
     constants: dict[str, ConstantTable] = Field(default={})
     forcings: dict[str, ForcingTable] = Field(default={})
     axes: dict[str, AxisTable] = Field(default={})

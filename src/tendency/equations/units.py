@@ -26,7 +26,8 @@ def require_units(
     symbols = {**symbols, **{f.func.__name__: f for f in system.forcings}}
     units = Units.of(system, given)
     units.check(system)
-    fields = (*system.prognostic, *system.constants, *system.forcings)
+    fields = (*system.prognostic, *system.diagnostic, *system.unknown)
+    fields = (*fields, *system.constants, *system.forcings)
     by_name = {f.func.__name__: f for f in fields}
     by_name |= {str(s): s for s in (*system.coordinates, TIME)}
     for text, over, where in _values(asked):
@@ -58,6 +59,8 @@ def _named(asked: Equations) -> Iterator[tuple[str, Measured]]:
     tables = (asked.parameters, asked.fields, asked.constants, asked.forcings)
     for table in (*tables, asked.axes):
         yield from table.items()
+    # Units of diagnostic fields follow from the equations: those given must agree.
+    yield from ((k, d) for k, d in asked.diagnostics.items() if d.units is not None)
     yield "t", asked.time
 
 
@@ -66,10 +69,12 @@ def _values(asked: Equations) -> Iterator[tuple[str, tuple[str, ...], str]]:
     for name, field in asked.fields.items():
         if field.initial.expression is not None:
             yield field.initial.expression, (name,), f"fields.{name}.initial"
-        for axis, table in field.boundary.items():
-            where = f"fields.{name}.boundary.{axis}"
-            for end in dict.fromkeys(table.ends):
-                yield from _conditions(end, name, axis, where)
+    for kind, table in (("fields", asked.fields), ("diagnostics", asked.diagnostics)):
+        for name, field in table.items():
+            for axis, both in field.boundary.items():
+                where = f"{kind}.{name}.boundary.{axis}"
+                for end in dict.fromkeys(both.ends):
+                    yield from _conditions(end, name, axis, where)
     for kind, table in (("constants", asked.constants), ("forcings", asked.forcings)):
         for name, entry in table.items():
             if entry.values.expression is not None:

@@ -82,13 +82,14 @@ def boundaries(asked: Equations, symbols: Mapping[str, Expr]) -> boundary.Bounda
         return boundary.neumann(read(str(asked.neumann)))
 
     found: dict[str, dict[str, tuple[boundary.Condition, boundary.Condition]]] = {}
-    for name, field in asked.fields.items():
-        for axis, table in field.boundary.items():
-            where = f"fields.{name}.boundary.{axis}"
-            lower, upper = (
-                condition(end, where, field.velocity, axis) for end in table.ends
-            )
-            found.setdefault(name, {})[axis] = lower, upper
+    for kind, table in (("fields", asked.fields), ("diagnostics", asked.diagnostics)):
+        for name, field in table.items():
+            for axis, both in field.boundary.items():
+                where = f"{kind}.{name}.boundary.{axis}"
+                lower, upper = (
+                    condition(end, where, field.velocity, axis) for end in both.ends
+                )
+                found.setdefault(name, {})[axis] = lower, upper
     return found
 
 

@@ -97,7 +97,8 @@ class Elliptic:
     def _by_iterations(self, field: Expr, operator: Expr, rest: Expr) -> None:
         lowering, name = self.lowering, field.func.__name__
         kind = self._kind(field, operator)
-        right = lowering.assign("right", self._right([field], -operator, -rest))
+        value = ("fill", self._right([field], -operator, -rest), lowering.grid.shape)
+        right = lowering.assign("right", value)
         size = lowering.size(self.place)
         if size is not None:  # times the sizes of the cells, it is symmetric again
             if kind[1]:
