@@ -1,5 +1,6 @@
 """Floor 5: the run of a system, as a CF dataset."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -67,11 +68,15 @@ def _diagnosed(built: Built, states: dict[str, Numbers], forcing) -> dict[str, N
     return {name: np.asarray(found[name]) for name in built.diagnosed}
 
 
-def integrals(built: Built, ran: Ran) -> dict[str, Float[np.ndarray, " time"]]:
-    """Each field times the sizes of its cells, summed over the water."""
+def integrals(
+    built: Built, ran: Ran, of: Callable[[Numbers], Numbers] = np.asarray
+) -> dict[str, Float[np.ndarray, " time"]]:
+    """Each field, or what `of` makes of it, times its cells, summed over the water."""
     return {
         name: np.nansum(
-            (values * built.grid.sizes(built.offsets[name])).reshape(len(values), -1),
+            (of(values) * built.grid.sizes(built.offsets[name])).reshape(
+                len(values), -1
+            ),
             axis=1,
         )
         for name, values in ran.states.items()

@@ -133,13 +133,14 @@ def _integral_section(built: Built, ran: Ran) -> Section:
     if not built.grid.axes:
         return Section("Start and end", "", (_table(built, ran, ran.states),))
     sums = integrals(built, ran)
+    sizes = integrals(built, ran, np.abs)  # what rounding is measured by
     return Section(
         "Integrals",
         "Each field times the sizes of its cells, summed: what the equations "
         "conserve stays level.",
         (
             _table(built, ran, sums),
-            *_charts(built, ran.times, sums, "integral of "),
+            *_charts(built, ran.times, sums, "integral of ", sizes),
         ),
     )
 
@@ -168,12 +169,14 @@ def _charts(
     times: Float[np.ndarray, " time"],
     series: dict[str, Numbers],
     prefix: str,
+    sizes: dict[str, Numbers] | None = None,
 ) -> Iterator[Block]:
     if len(times) < 2:
         return
     units = built.asked.time.unit
     for name, values in series.items():
-        if np.ptp(values) <= _LEVEL * max(np.abs(values).max(), 1e-300):
+        size = np.abs((sizes or series)[name]).max()
+        if np.ptp(values) <= _LEVEL * max(size, 1e-300):
             yield f"The {prefix}{name} stays level, to rounding."
             continue
         own = "" if prefix else built.unit(name)
