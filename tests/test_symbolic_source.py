@@ -192,6 +192,15 @@ def stretched():
     )
 
 
+def divided():
+    """Terms that divide by the same field, and one by another."""
+    system = System.of(
+        ["d_t u = d_x u/v**2 + 3/(4*v) - d_xx v/u", "d_t v = u/v**3"],
+        coordinates=["x"],
+    )
+    return generate(system, Grid.of(Axis("x", 12)))
+
+
 MODELS = {
     "burgers": burgers,
     "channel": channel,
@@ -200,6 +209,7 @@ MODELS = {
     "burgers, spectral": lambda: burgers(method=Spectral()),
     "forced": forced,
     "diffusion": diffusion,
+    "divided": divided,
     "carried": carried,
     "coasts": coasts,
     "shallow water": shallow_water,
@@ -275,6 +285,28 @@ def test_float32_stays_float32(model, tmp_path):
         lambda s: module.tendency(s, **given), state_of(model, jnp.float32)
     )
     assert {x.dtype for x in found.values()} == {jnp.dtype("float32")}
+
+
+def test_a_field_that_several_terms_divide_by_is_inverted_once():
+    model = divided()
+    state = state_of(model)
+    u, v = (np.asarray(state[name]) for name in "uv")
+    after, before = (lambda a, i=i: np.roll(a, i) for i in (-1, 1))
+    slope, bend = (after(u) - before(u)) * 6, (after(v) - 2 * v + before(v)) * 144
+    found = eqx.filter_jit(model)(state)
+    expected = {"u": slope / v**2 + 3 / (4 * v) - bend / u, "v": u / v**3}
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-12)
+    text = model.source()
+    assert text.count("1 / v") == 1
+    assert "/ u" in text
+
+
+def test_roots_of_a_field_that_others_divide_by():
+    system = System.of(["d_t v = 1/v + 1/v**2 + v**(-3/2)"], coordinates=["x"])
+    v = 1 + jnp.arange(8.0)
+    found = generate(system, Grid.of(Axis("x", 8)))({"v": v})["v"]
+    np.testing.assert_allclose(found, 1 / v + v**-2.0 + v**-1.5, rtol=1e-14)
 
 
 def test_the_same_equations_give_the_same_text():

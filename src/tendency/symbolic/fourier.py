@@ -23,17 +23,19 @@ class InFourierSpace(AbstractCell):
 
     The carry's state is the fields on the grid, as in any cell. A step transforms them
     once, works in Fourier space, multiplies by `smoothing` and comes back: fewer
-    transforms than `Integrated`, and a filter of small scales costs none.
+    transforms than `Integrated`, and a filter of small scales costs none. With
+    `substeps` it takes so many of length dt / substeps before it comes back.
 
     Raises:
-        InputError: the tendency is not by `Spectral`, `dt` is not positive, or the
-            smoothing has another shape.
+        InputError: the tendency is not by `Spectral`, `dt` or `substeps` is not
+            positive, or the smoothing has another shape.
     """
 
     tendency: Generated
     dt: float = eqx.field(static=True)  # [time unit of the tendency]
     scheme: AbstractScheme = rk4
     smoothing: Constant | None = None  # a factor for each wavenumber of `rfftn`
+    substeps: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
         names = {name for name, _ in self.tendency.assignments}
@@ -51,6 +53,8 @@ class InFourierSpace(AbstractCell):
                 )
         if not (math.isfinite(self.dt) and self.dt > 0):
             raise InputError(f"dt is {self.dt}, a positive step was expected")
+        if self.substeps < 1:
+            raise InputError(f"substeps is {self.substeps}, at least 1 was expected")
 
     @property
     def spin_up_steps(self) -> int:
@@ -67,16 +71,27 @@ class InFourierSpace(AbstractCell):
         *,
         key: PRNGKeyArray | None = None,
     ) -> Carry:
-        start = self._forward(carry.state)
+        start, h = self._forward(carry.state), self.dt / self.substeps
 
-        def stage(c, hats):
-            fields = carry.state if hats is start else self._backward(hats)
-            return self.tendency.in_fourier_space(hats, fields, forcing_at(forcing, c))
+        def substep(i, now):
+            before, memory = now
 
-        hats, memory = self.scheme.step(stage, start, carry.memory, self.dt)
-        if self.smoothing is not None:
-            factor = self.smoothing.value
-            hats = jax.tree.map(lambda x: times(factor.astype(x.real.dtype), x), hats)
+            def stage(c, hats):
+                fields = carry.state if hats is start else self._backward(hats)
+                here = forcing_at(forcing, (i + c) / self.substeps)
+                return self.tendency.in_fourier_space(hats, fields, here)
+
+            hats, memory = self.scheme.step(stage, before, memory, h)
+            if self.smoothing is not None:
+                factor = self.smoothing.value
+                real = jax.tree.leaves(hats)[0].real.dtype
+                hats = jax.tree.map(lambda x: times(factor.astype(real), x), hats)
+            return hats, memory
+
+        now = substep(0, (start, carry.memory))
+        if self.substeps > 1:
+            now = jax.lax.fori_loop(1, self.substeps, substep, now)
+        hats, memory = now
         return Carry(self._backward(hats), memory)
 
     def _forward(self, state: State) -> Hats:

@@ -5,6 +5,7 @@ values of a field and of a derivative are found is what the ways differ in.
 """
 
 import abc
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from typing import NamedTuple
@@ -61,6 +62,7 @@ class Lowering(abc.ABC):
         self.cells = (Fraction(0),) * self.dim
         self.assigned: dict[str, Expression] = {}
         self.named: dict[tuple[Expr, Place], str] = {}
+        self.divisors = _divisors(system)
         given = (*system.parameters, *system.coordinates, TIME)
         self.taken = {*RESERVED, *(str(s) for s in given)} | {
             f.func.__name__
@@ -139,9 +141,11 @@ class Lowering(abc.ABC):
 
     def _product(self, node: Expr, place: Place) -> Expression:
         coefficient, factors = node.as_coeff_mul()
-        over = [f for f in factors if _is_divisor(f)]
+        shared = [f for f in factors if self._is_shared(f)]
+        over = [f for f in factors if _is_divisor(f) and f not in shared]
         under = [self.value(1 / f, place) for f in over]
-        above = [self.value(f, place) for f in factors if f not in over]
+        above = [self.value(f, place) for f in factors if f not in (*over, *shared)]
+        above += [self._inverse(f, place) for f in shared]
         scale = abs(coefficient)
         if isinstance(scale, sympy.Rational) and not isinstance(scale, sympy.Integer):
             if max(scale.p, scale.q) > _LARGEST:
@@ -161,11 +165,28 @@ class Lowering(abc.ABC):
         base, exponent = node.args
         if exponent == sympy.S.Half:
             return ("call", "sqrt", self.value(base, place))
+        if self._is_shared(node):
+            return self._inverse(node, place)
         if exponent.is_number and exponent.is_negative:
             return ("/", 1, self.value(1 / node, place))
         if base == sympy.E:
             return ("call", "exp", self.value(exponent, place))
         return ("**", self.value(base, place), self.value(exponent, place))
+
+    def _is_shared(self, node: Expr) -> bool:
+        """Whether it divides by a field that others divide by too."""
+        return _is_whole_divisor(node) and self.divisors[node.args[0]] > 1
+
+    def _inverse(self, node: Expr, place: Place) -> Expression:
+        """A power of 1 / field: divided once, since divisions cost many products."""
+        base, exponent = node.args
+        name = self.once(
+            sympy.Pow(base, -1),
+            place,
+            f"inverse_{base.func.__name__}",
+            lambda: ("hold", ("/", 1, self.value(base, place))),
+        )
+        return name if exponent == -1 else ("**", name, int(-exponent))
 
     def symbol(self, node: sympy.Symbol, place: Place) -> Expression:
         if node not in self.axis:
@@ -275,6 +296,21 @@ def defined(system: System, kept: Collection[Expr] = ()) -> dict[Expr, Expr]:
                 "circle, or solve it as a field of unknown"
             )
     return found
+
+
+def _divisors(system: System) -> Counter:
+    """How often the equations divide by a field or by a whole power of it."""
+    known = defined(system)
+    found = Counter()
+    for tendency in system.prognostic.values():
+        for node in sympy.preorder_traversal(tendency.xreplace(known)):
+            if _is_whole_divisor(node):
+                found[node.args[0]] += isinstance(node.args[0], AppliedUndef)
+    return found
+
+
+def _is_whole_divisor(node: Expr) -> bool:
+    return _is_divisor(node) and bool(node.args[1].is_Integer)
 
 
 def _is_divisor(node: Expr) -> bool:
