@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME ...]`: the tables of those named, or of all.
 
-After all of them `results.json` is written, with hardware and versions.
+`results.json` holds the last whole run of each, with its hardware and versions;
+`--only TEXT` runs the cases with that in their names alone, and writes nothing.
 """
 
 import argparse
@@ -9,13 +10,20 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import startup, tables
-from benchmarks.measure import HERE, Peer, measure
+from benchmarks import costs, startup, tables
+from benchmarks.measure import HERE, Case, Peer, measure
 
 RATIOS = ("training", "rollout", "recurrent", "analogs", "sparse", "generated")
+OTHERS = {
+    "startup": (startup.measure, tables.starts),
+    "compilation": (costs.compilations, tables.compilations),
+    "scaling": (costs.scaling, tables.scaling),
+}
+RESULTS = HERE / "results.json"
 _OURS = ("tendency", "jax", "jaxlib", "equinox", "numpy")
 _PEERS = {
     ".peers": (
@@ -29,31 +37,47 @@ _PEERS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    names = (*RATIOS, "startup")
+    names = (*RATIOS, *OTHERS)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
-    chosen = parser.parse_args().names or list(names)
+    parser.add_argument("--only", metavar="TEXT", default="", help="part of a case")
+    given = parser.parse_args()
+    chosen = given.names or list(names)
     if unknown := sorted(set(chosen) - set(names)):
         parser.error(f"{', '.join(unknown)} asked for, expected {', '.join(names)}")
-    ratios, starts = [], []
-    for name in chosen:
-        if name == "startup":
-            _say("start-up")
-            starts = startup.measure()
-            continue
-        module = f"benchmarks.{name}"
-        for case in importlib.import_module(module).CASES:
-            _say(case.name)
-            for reason in filter(None, (peer.missing() for peer in case.peers)):
-                _say(reason)
-            ratios += measure(module, case)
     machine = about()
     print(tables.heading(machine))
-    print(tables.ratios(ratios) if ratios else "")
-    print(tables.starts(starts) if starts else "")
-    if set(chosen) == set(names):
-        results = {"machine": machine, "ratios": ratios, "starts": starts}
-        text = json.dumps(results, indent=2) + "\n"
-        (HERE / "results.json").write_text(text, encoding="utf-8")
+    for name in chosen:
+        if name in OTHERS:
+            _say(name)
+            work, table = OTHERS[name]
+            rows = work()
+        else:
+            rows, table = _compared(f"benchmarks.{name}", given.only), tables.ratios
+        if rows:
+            print(table(rows), flush=True)
+        if not given.only:
+            kept = {**results(RESULTS), name: {"machine": machine, "rows": rows}}
+            RESULTS.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+def results(path: Path) -> dict[str, Any]:
+    """By name: the machine and the rows of its last whole run."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def holding(cases: Sequence[Case], text: str) -> list[Case]:
+    """Those with the text in their names."""
+    return [case for case in cases if text in case.name]
+
+
+def _compared(module: str, only: str) -> list[dict[str, Any]]:
+    rows = []
+    for case in holding(importlib.import_module(module).CASES, only):
+        _say(case.name)
+        for reason in filter(None, (peer.missing() for peer in case.peers)):
+            _say(reason)
+        rows += measure(module, case)
+    return rows
 
 
 def about() -> dict[str, Any]:

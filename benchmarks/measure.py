@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 TURN = 0.5  # [s]
 ROUNDS = 9
 THREADS = 1, None  # and as many as a side likes
-_THREADS = ("NPROC", *(f"{s}_NUM_THREADS" for s in ("OMP", "MKL", "OPENBLAS")))
+_THREADS = ("NPROC", *(f"{s}_NUM_THREADS" for s in ("OMP", "MKL", "OPENBLAS", "NUMBA")))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The results as Markdown, which a terminal shows well enough."""
 
+import math
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +37,7 @@ def ratios(rows: Sequence[Row]) -> str:
                 f"{number(best['most'])})",
                 number(default["ratio"]),
                 number(default["wall"]),
-                f"≥ {asked}" if asked else "",
+                f"≥ {asked:g}" if asked else "",
                 _yes(best["ratio"] >= asked) if asked else "",
             ]
         )
@@ -57,6 +59,44 @@ def starts(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return _table(names, lines)
+
+
+def compilations(rows: Sequence[Row]) -> str:
+    """How long systems take to compile."""
+    names = ["system", "operations", "generated in", "compiled in, wall", "CPU"]
+    names += ["asked", "reached"]
+    lines = [
+        [
+            row["system"],
+            str(row["operations"]),
+            f"{seconds(row['generate'])} CPU",
+            seconds(row["wall"]),
+            seconds(row["cpu"]),
+            f"< {row['asked']:g} s" if row["asked"] else "",
+            _yes(row["cpu"] < row["asked"]) if row["asked"] else "",
+        ]
+        for row in rows
+    ]
+    return _table(names, lines)
+
+
+def scaling(rows: Sequence[Row]) -> str:
+    """What a step costs with ever more points, beside copies of memory."""
+    names = ["points", "a step", "a point and step", "moved", "copy, same size"]
+    names += ["copy, memory", "of memory's"]
+    lines = [
+        [
+            f"{row['side']} x {row['side']}",
+            seconds(row["step"]),
+            seconds(row["step"] / row["points"]),
+            *(f"{row[k] / 1e9:.3g} GB/s" for k in ("moved", "near", "memory")),
+            f"{100 * row['moved'] / row['memory']:.0f} %",
+        ]
+        for row in rows
+    ]
+    x, y = ([math.log(row[k]) for row in rows] for k in ("points", "step"))
+    slope = statistics.linear_regression(x, y).slope
+    return f"{_table(names, lines)}\nTime goes as points to the power {slope:.2f}.\n"
 
 
 def seconds(value: float) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 measure = importlib.import_module("benchmarks.measure")
+program = importlib.import_module("benchmarks.__main__")
 tables = importlib.import_module("benchmarks.tables")
 Turn = measure.Turn
 
@@ -77,3 +78,35 @@ def test_a_peer_without_its_environment_is_left_out_with_the_reason(tmp_path):
     peer.python.parent.mkdir()
     peer.python.touch()
     assert peer.missing() is None
+
+
+def test_one_case_is_chosen_by_a_part_of_its_name():
+    cases = [measure.Case(name, "step", ()) for name in ("flow", "flow, 64", "heat")]
+    assert [c.name for c in program.holding(cases, "flow")] == ["flow", "flow, 64"]
+    assert program.holding(cases, "") == cases
+
+
+def test_the_program_knows_every_result_that_is_kept():
+    kept = program.results(program.RESULTS)
+    assert kept.keys() <= {*program.RATIOS, *program.OTHERS}
+    assert all({"machine", "rows"} == result.keys() for result in kept.values())
+    assert program.results(Path("nowhere.json")) == {}
+
+
+def test_the_largest_program_is_judged_by_its_time_to_compile():
+    row = {"system": "a", "operations": 9, "generate": 0.5, "wall": 30.0, "cpu": 9.0}
+    lines = tables.compilations([{**row, "asked": 10.0}, {**row, "asked": None}])
+    first, second = (line.split(" | ") for line in lines.splitlines()[2:])
+    assert [cell.strip(" |") for cell in first[3:]] == ["30 s", "9 s", "< 10 s", "yes"]
+    assert [cell.strip(" |") for cell in second[5:]] == ["", ""]
+
+
+def test_the_power_with_which_cost_grows():
+    def row(side):
+        points = side**2
+        rates = {"moved": 5e9, "near": 4e10, "memory": 2e10}
+        return {"side": side, "points": points, "step": 1e-9 * points**1.5, **rates}
+
+    table = tables.scaling([row(side) for side in (64, 128, 256)])
+    assert "power 1.50" in table
+    assert "25 %" in table.splitlines()[2]
