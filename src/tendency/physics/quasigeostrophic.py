@@ -1,4 +1,9 @@
-"""Vorticity on a plane: one layer, and the two layers of baroclinic eddies."""
+"""Vorticity on a plane: one layer, and the two layers of baroclinic eddies.
+
+Advection is the Jacobian J(ψ, q) = ∂ψ/∂x ∂q/∂y - ∂ψ/∂y ∂q/∂x. The spectral method takes
+it as the divergence of the fluxes u q and v q; it also solves the elliptic equations
+for the stream functions, which have no mean.
+"""
 
 from tendency.symbolic.system import System
 
@@ -10,10 +15,9 @@ def barotropic_vorticity(
 ) -> System:
     """The vorticity ζ of a flow in two dimensions, on a beta plane.
 
-    ∂ζ/∂t = -J(ψ, ζ) - β ∂ψ/∂x + ν ∇²ζ - r ζ,  ∇²ψ = ζ,  u = -∂ψ/∂y,  v = ∂ψ/∂x,
-    the Jacobian J(ψ, ζ) = ∂(uζ)/∂x + ∂(vζ)/∂y in flux form. State: `zeta` [1 / s] over
-    (y, x) [m]; the stream function `psi` [m² / s] has no mean (Vallis, 2017,
-    Atmospheric and Oceanic Fluid Dynamics, section 5.2).
+    ∂ζ/∂t = -J(ψ, ζ) - β ∂ψ/∂x + ν ∇²ζ - r ζ,  ∇²ψ = ζ,  u = -∂ψ/∂y,  v = ∂ψ/∂x.
+    State: `zeta` [1 / s] over (y, x) [m], with the stream function `psi` [m² / s]
+    (Vallis, 2017, Atmospheric and Oceanic Fluid Dynamics, section 5.2).
 
     Arguments:
         beta: gradient of the Coriolis parameter [1 / (m s)].
@@ -22,7 +26,7 @@ def barotropic_vorticity(
     """
     return System.of(
         [
-            "d_t zeta = d_x(d_y psi*zeta) - d_y(d_x psi*zeta) - beta*d_x psi"
+            "d_t zeta = -J_xy(psi, zeta) - beta*d_x psi"
             " + nu*(d_xx zeta + d_yy zeta) - r*zeta",
             "d_xx psi + d_yy psi = zeta",
         ],
@@ -50,9 +54,10 @@ def two_layer_quasigeostrophic(
     Q₁ = β + F₁ (U₁ - U₂),  Q₂ = β - F₂ (U₁ - U₂),
     F₁ = 1 / (r_d² (1 + δ)),  F₂ = δ F₁.
 
-    State: `q1`, `q2` [1 / s] over (y, x) [m]; the stream functions `psi1`, `psi2`
-    [m² / s] have no mean. The notation and the defaults' form are pyqg's (Abernathey
-    et al., doi:10.5281/zenodo.6563667; Flierl, 1978, Dyn. Atmos. Oceans 2, 341).
+    State: `q1`, `q2` [1 / s] over (y, x) [m], with the stream functions `psi1`, `psi2`
+    [m² / s]. The notation and the defaults' form are pyqg's (Abernathey et al.,
+    doi:10.5281/zenodo.6563667; Flierl, 1978, Dyn. Atmos. Oceans 2, 341). Scales near
+    the grid step need a filter, `small_scale_filter`, or a viscosity of your own.
 
     Arguments:
         deformation_radius: r_d [m].
@@ -65,9 +70,8 @@ def two_layer_quasigeostrophic(
     upper = 1 / (deformation_radius**2 * (1 + thickness_ratio))
     return System.of(
         [
-            "d_t q1 = d_x(d_y psi1*q1) - d_y(d_x psi1*q1) - U1*d_x q1"
-            " - (beta + F1*(U1 - U2))*d_x psi1",
-            "d_t q2 = d_x(d_y psi2*q2) - d_y(d_x psi2*q2) - U2*d_x q2"
+            "d_t q1 = -J_xy(psi1, q1) - U1*d_x q1 - (beta + F1*(U1 - U2))*d_x psi1",
+            "d_t q2 = -J_xy(psi2, q2) - U2*d_x q2"
             " - (beta - F2*(U1 - U2))*d_x psi2 - rek*(d_xx psi2 + d_yy psi2)",
             "d_xx psi1 + d_yy psi1 + F1*(psi2 - psi1) = q1",
             "d_xx psi2 + d_yy psi2 + F2*(psi1 - psi2) = q2",
