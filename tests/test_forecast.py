@@ -83,21 +83,40 @@ def test_every_keeps_some_of_the_states_and_save_chooses_what(cell, wind):
 
 
 @eqx.filter_jit
-def value_and_gradient(inputs, checkpoint):
+def value_and_gradient(inputs, every, checkpoint):
     def loss(inputs):
         cell, x0, forcing = inputs
-        end, states = forecast(cell, Carry(x0), 13, forcing, checkpoint=checkpoint)
+        steps = len(forcing) - 1
+        end, states = forecast(
+            cell, Carry(x0), steps, forcing, every=every, checkpoint=checkpoint
+        )
         return jnp.sum(states**3) + jnp.sum(end.state), states
 
     return eqx.filter_value_and_grad(loss, has_aux=True)(inputs)
 
 
-@pytest.mark.parametrize("checkpoint", [True, 100])
-def test_a_checkpointed_forecast_has_the_same_values_and_gradients(wind, checkpoint):
-    """Thirteen steps do not divide into segments of three: there is a remainder."""
+@pytest.mark.parametrize(
+    ("steps", "every", "checkpoint"),
+    [
+        (13, 1, 3),
+        (13, 1, 100),
+        (38, 2, 5),
+        (1, 1, True),
+        (52, 26, True),
+        (143, 1, True),
+    ],
+)
+def test_a_checkpointed_forecast_has_the_same_values_and_gradients(
+    steps, every, checkpoint
+):
+    """Of these numbers of steps some do not divide into segments: there are remainders.
+
+    143 steps are five segments of 28, each four of 7, and three steps.
+    """
+    wind = jnp.sin(jnp.arange(2.0 * steps + 2)).reshape(-1, 2)
     inputs = (Integrated(oscillator(), 0.1, rk4), X0, wind)
-    plain = jax.tree.leaves(value_and_gradient(inputs, False))
-    saved = jax.tree.leaves(value_and_gradient(inputs, checkpoint))
+    plain = jax.tree.leaves(value_and_gradient(inputs, every, False))
+    saved = jax.tree.leaves(value_and_gradient(inputs, every, checkpoint))
     assert len(plain) == 5  # the loss, the states, and three gradients
     for a, b in zip(plain, saved, strict=True):
         assert_allclose(a, b, rtol=1e-12)
@@ -157,7 +176,8 @@ def test_a_checkpointed_gradient_takes_far_less_memory():
         assert used is not None
         return used.temp_size_in_bytes
 
-    assert memory(True) < memory(False) / 10
+    assert memory(50) < memory(False) / 10
+    assert memory(True) < memory(50) / 3
 
 
 def nothing(carry):

@@ -89,9 +89,11 @@ def forecast(
         save: what to keep of a carry, by default its state. Pass a function defined
             once: each new function compiles anew.
         every: save after every so many steps; it must divide `steps`.
-        checkpoint: for reverse-mode derivatives of long forecasts: recompute within
-            segments of so many saves (`True`: of about √(steps / every)) rather than
-            store every step, so that memory grows as the square root.
+        checkpoint: for reverse-mode derivatives of long forecasts, which otherwise
+            store every step. `True` recomputes the steps instead, in segments within
+            segments: memory grows as the logarithm of `steps`, and so do the forecasts
+            that it costs (four more for 1,000 steps). A number recomputes once, in
+            segments of so many saves: memory grows as the square root at best.
         key: draws the random part of a stochastic cell, step `i` from
             `fold_in(key, i)`; `None` asks for the deterministic forecast.
 
@@ -151,37 +153,58 @@ def _advance(cell, carry, steps, forcing, save, every, checkpoint, key, start):
         step_key = None if key is None else jax.random.fold_in(key, index)
         return cell.step(carry, here, key=step_key)
 
+    through = _in_segments if checkpoint is True else jax.lax.scan
+
     def one_save(carry, inputs):
         if every == 1:
             carry = one_step(carry, inputs)
         else:
             advance = lambda c, xs: (one_step(c, xs), None)  # noqa: E731
-            carry, _ = jax.lax.scan(advance, carry, inputs, length=every)
+            carry, _ = through(advance, carry, inputs)
         return carry, save(carry)
 
     inputs = (forcing, start + jnp.arange(steps, dtype=jnp.int32))
     if every > 1:
         inputs = _folded(inputs, every)
     saves = steps // every
-    if not checkpoint:
-        return jax.lax.scan(one_save, carry, inputs, length=saves)
+    if not checkpoint or checkpoint is True:
+        return through(one_save, carry, inputs)
+    one_segment = lambda c, xs: jax.lax.scan(one_save, c, xs)  # noqa: E731
+    return _scan_of_segments(one_segment, carry, inputs, min(checkpoint, saves))
 
-    segment = math.isqrt(saves) if checkpoint is True else min(checkpoint, saves)
-    whole = saves - saves % segment
 
-    @jax.checkpoint
-    def one_segment(carry, inputs):
-        return jax.lax.scan(one_save, carry, inputs, length=segment)
+_BRANCHES = 6  # segments in a segment: fewer take less memory and more recomputation
 
+
+def _in_segments(body, carry, inputs):
+    """`jax.lax.scan` whose reverse mode keeps few carries, and one step's insides.
+
+    A segment is recomputed when its derivative is wanted, and is itself a scan of
+    segments: 1,000 steps are shared out as 5 x 5 x 5 x 8, which keeps 23 carries.
+    """
+    (length,) = _lengths(inputs, "scan")
+    levels = round(math.log(length, _BRANCHES))
+    if levels <= 1:
+        return jax.lax.scan(jax.checkpoint(body), carry, inputs)
+    even = length ** (1 / levels)
+    counts = range(round(even * 2 / 3), round(even * 4 / 3) + 1)
+    count = min(counts, key=lambda n: (length % n, abs(n - even)))
+    one_segment = lambda c, xs: _in_segments(body, c, xs)  # noqa: E731
+    return _scan_of_segments(one_segment, carry, inputs, length // count)
+
+
+def _scan_of_segments(one_segment, carry, inputs, segment: int):
+    """`one_segment` over each, recomputed in reverse mode, then over what is left."""
+    (length,) = _lengths(inputs, "scan")
+    whole = length - length % segment
     body = jax.tree.map(lambda a: a[:whole], inputs)
-    carry, saved = jax.lax.scan(one_segment, carry, _folded(body, segment))
+    again = jax.checkpoint(one_segment)
+    carry, saved = jax.lax.scan(again, carry, _folded(body, segment))
     saved = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), saved)
-    if whole == saves:
+    if whole == length:
         return carry, saved
     tail = jax.tree.map(lambda a: a[whole:], inputs)
-    carry, rest = jax.checkpoint(lambda c, xs: jax.lax.scan(one_save, c, xs))(
-        carry, tail
-    )
+    carry, rest = again(carry, tail)
     return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), saved, rest)
 
 
