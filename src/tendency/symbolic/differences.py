@@ -37,8 +37,9 @@ Reach = dict[str, tuple[tuple[int, int], ...]]  # points of a field beyond its e
 class Differences(NamedTuple):
     """Finite differences of some order, others for transport where that is asked.
 
-    Upwind differences, for terms -a d_x u, have the same order, with one point more on
-    the side that the flow comes from (two for an even order).
+    Upwind differences, for terms -a d_x u in the equation of u itself, have the same
+    order, with one point more on the side that the flow comes from (two for an even
+    order).
 
     Fluxes, of terms d_x(f(u)), are central differences too, or those of finite volumes:
     f on the two sides of a face by `minmod` or `weno5` (see `faces`), averaged, less

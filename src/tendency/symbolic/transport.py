@@ -41,12 +41,9 @@ class Transport:
         (slope,) = slopes
         factors.remove(slope)
         factor, i = sympy.Mul(*factors), self.lowering.axis[slope.variables[0]]
-        is_field = isinstance(slope.expr, AppliedUndef)
-        if (
-            self.method.upwind
-            and is_field
-            and self.lowering.offset(slope.expr) == place.offsets
-        ):
+        # What another field's slope does is no transport: both fields of a wave, taken
+        # from the same side, would make the waves grow that go the other way.
+        if self.method.upwind and slope.expr == field:
             return self._advective(factor, slope, i, place)
         flux = -factor * slope.expr
         moves = {
