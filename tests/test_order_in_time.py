@@ -87,7 +87,7 @@ SCHEMES = {  # and its order
     "rk4": (plain(rk4), 4),
     "dormand_prince5": (plain(dormand_prince5), 5),
     "adams_bashforth3": (plain(adams_bashforth3), 3),
-    "diffrax": (plain(Diffrax(diffrax.Tsit5())), 5),
+    "diffrax": (plain(Diffrax(diffrax.Bosh3())), 3),
     "ars343": (stiff(IMEXRungeKutta.of), 3),
     "ars222": (stiff(lambda part, h: IMEXRungeKutta.of(part, h, ars222)), 2),
     "etdrk4": (stiff(ETDRK4.of), 4),
@@ -133,8 +133,8 @@ STEPS = {
     5: (80, 160),
     # where the error of the next order still shows
     (burgers_between_walls, "rk4"): (160, 320),
-    (burgers_between_walls, "diffrax"): (160, 320),
     (waves_between_walls, "ssprk3"): (160, 320),
+    (water_by_transforms, "rk4"): (80, 160),
 }
 
 

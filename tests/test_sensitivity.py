@@ -15,9 +15,13 @@ from tendency.grid import Axis, Grid
 from tendency.networks import GRU
 from tendency.physics import Lorenz96
 from tendency.physics.nonlinear_waves import burgers
+from tendency.physics.quasigeostrophic import barotropic_vorticity
 from tendency.physics.shallow_water import C_GRID, shallow_water
+from tendency.symbolic.boundary import neumann, walls
+from tendency.symbolic.coasts import Coast
 from tendency.symbolic.differences import Differences
 from tendency.symbolic.generated import generate
+from tendency.symbolic.spectral import Spectral
 
 
 def _burgers():
@@ -27,8 +31,17 @@ def _burgers():
 
 
 def _water():
-    grid = Grid.of(Axis("x", 8), Axis("y", 6))
-    tendency = generate(shallow_water(9.81, 1.0, 0.0, 0.01), grid, staggered=C_GRID)
+    """Between walls, with land."""
+    grid = Grid.of(Axis("x", 8), Axis("y", 6, periodic=False))
+    water = np.ones(grid.shape, bool)
+    water[2:4, :2] = False
+    tendency = generate(
+        shallow_water(9.81, 1.0, 0.3, 0.01),
+        grid,
+        boundaries=walls(grid, {"x": "u", "y": "v"}, "no", others={"h": neumann()}),
+        staggered=C_GRID,
+        coast=Coast(water, "no"),
+    )
     keys = jax.random.split(jax.random.key(1), 3)
     state = {
         name: float(name == "h") + 0.1 * jax.random.normal(k, shape)
@@ -37,12 +50,25 @@ def _water():
     return Integrated(tendency, 1e-3), state
 
 
+def _vorticity():
+    """By transforms, its stream function from an elliptic equation."""
+    system = barotropic_vorticity(beta=1.0, viscosity=0.01)
+    grid = Grid.of(Axis("y", 8), Axis("x", 8))
+    state = {"zeta": jax.random.normal(jax.random.key(2), grid.shape)}
+    return Integrated(generate(system, grid, Spectral()), 0.02), state
+
+
 def _lorenz():
     state = 8 + jax.random.normal(jax.random.key(2), (12,))
     return Integrated(Lorenz96(), 0.01, adams_bashforth3), state
 
 
-CASES = {"burgers": _burgers, "shallow water": _water, "lorenz, AB3": _lorenz}
+CASES = {
+    "burgers": _burgers,
+    "shallow water with a coast": _water,
+    "vorticity by transforms": _vorticity,
+    "lorenz, AB3": _lorenz,
+}
 STEPS = 30
 
 

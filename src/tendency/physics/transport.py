@@ -73,6 +73,38 @@ def tensor_diffusion(dimensions: int = 2) -> System:
     )
 
 
+def tracer_on_the_sphere(
+    radius: float = 1.0, kappa: float = 1.0, rotation: float = 0.0
+) -> System:
+    """A tracer turned about the poles and diffused, over longitude and latitude.
+
+    ∂T/∂t = -1/(a cos φ) ∂(u T)/∂λ
+            + κ/(a² cos φ) (∂(1/cos φ ∂T/∂λ)/∂λ + ∂(cos φ ∂T/∂φ)/∂φ),  u = ω a cos φ,
+    in flux form: differences keep ∫T cos φ dφ dλ within walls, `neumann()` at both ends
+    of the latitudes, which may be poles. A spherical harmonic of degree l decays as
+    exp(-κ l (l + 1) t / a²) and turns at the rate ω.
+
+    Arguments:
+        radius: a [length].
+        kappa: κ [length²/time].
+        rotation: ω [radians/time].
+
+    Coordinates: `lon` λ and `lat` φ [radians]. Near a pole the points are close, which
+    limits explicit steps: κ dt < (a cos φ Δλ)² / 2 or so.
+    """
+    return System.of(
+        [
+            "d_t T = -d_lon(u*T)/(a*cos(lat)) + kappa/(a**2*cos(lat))"
+            "*(d_lon(d_lon T/cos(lat)) + d_lat(cos(lat)*d_lat T))",
+            "u = omega*a*cos(lat)",
+        ],
+        coordinates=["lon", "lat"],
+        parameters={"a": radius, "kappa": kappa, "omega": rotation},
+        name="tracer_on_the_sphere",
+        doc="A tracer turned about the poles and diffused, on the sphere.",
+    )
+
+
 def _axes(dimensions: int) -> tuple[str, ...]:
     if dimensions not in (1, 2, 3):
         raise InputError(f"dimensions is {dimensions}, 1, 2 or 3 was expected")
