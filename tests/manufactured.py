@@ -163,7 +163,6 @@ def left_in_the_solution(
     operator = scipy.sparse.linalg.LinearOperator(
         (state.size, state.size),
         lambda e: rate * e - np.asarray(slope(state, jnp.asarray(e))[1]),
-        dtype=float,
     )
     off = np.asarray(slope(state, state)[0] - flat(slopes)[0])
     found, unsolved = scipy.sparse.linalg.gmres(

@@ -17,9 +17,9 @@ from tendency.physics.nonlinear_waves import (
     korteweg_de_vries,
     kuramoto_sivashinsky,
 )
-from tendency.physics.quasi_geostrophic import (
+from tendency.physics.quasigeostrophic import (
     barotropic_vorticity,
-    two_layer_quasi_geostrophic,
+    two_layer_quasigeostrophic,
 )
 from tendency.physics.shallow_water import shallow_water, wave
 from tendency.symbolic.differences import Differences
@@ -48,7 +48,7 @@ WELL_POSED = {
     "wave": wave(2),
     "shallow water": shallow_water(1.0, 1.0, 0.1),
     "vorticity": barotropic_vorticity(viscosity=0.1),
-    "two layers": two_layer_quasi_geostrophic(),
+    "two layers": two_layer_quasigeostrophic(),
     "beam": of("d_tt u = -d_xxxx u"),
     "tensor": of("d_t u = d_xx u + 1.9*d_xy u + d_yy u", axes="xy"),
     "hyperviscosity": of("d_t u = d_xxxxxx u - d_xx u"),

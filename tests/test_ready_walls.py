@@ -87,12 +87,7 @@ def errors(case: Case, order: int) -> list[dict[str, float]]:
         }
         fields = {name: sampled(e, system, grid) for name, e in given.items()}
         method = Differences(order)
-        how = {
-            "given": given,
-            "constants": fields,
-            "boundaries": ends,
-            "rate": case.rate,
-        }
+        how = {"given": given, "constants": fields, "boundaries": ends}
         found.append(left_in_the_solution(system, grid, method, exact, **how))
     return found
 

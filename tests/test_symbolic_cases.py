@@ -10,7 +10,7 @@ from manufactured import manufactured, order_of, sampled
 
 from tendency.forecasting import forecast
 from tendency.grid import Axis, Grid
-from tendency.integrate import Integrated, dormand_prince5, rk4
+from tendency.integrate import AbstractScheme, Integrated, dormand_prince5, rk4
 from tendency.physics.nonlinear_waves import korteweg_de_vries
 from tendency.stiff import ETDRK4
 from tendency.symbolic.boundary import dirichlet, neumann
@@ -44,7 +44,7 @@ def periodic(n):
     return Grid.of(Axis("x", n))
 
 
-def run(tendency, state, dt, steps, forcing=None, scheme=rk4):
+def run(tendency, state, dt, steps, forcing=None, scheme: AbstractScheme = rk4):
     cell = Integrated(tendency, dt, scheme)
     carry, _ = forecast(cell, cell.init(state), steps, forcing, every=steps)
     return carry.state
