@@ -1,8 +1,8 @@
 """Vorticity on a plane: one layer, and the two layers of baroclinic eddies.
 
-Advection is the Jacobian J(ψ, q) = ∂ψ/∂x ∂q/∂y - ∂ψ/∂y ∂q/∂x. The spectral method takes
-it as the divergence of the fluxes u q and v q; it also solves the elliptic equations
-for the stream functions, which have no mean.
+Advection is the Jacobian J(ψ, q) = ∂ψ/∂x ∂q/∂y - ∂ψ/∂y ∂q/∂x: the spectral method takes
+it as the divergence of the fluxes u q and v q, differences as Arakawa's. On doubly
+periodic axes the stream functions have no mean.
 """
 
 from tendency.symbolic.system import System

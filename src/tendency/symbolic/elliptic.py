@@ -35,8 +35,7 @@ class Elliptic:
         self.lowering = lowering
         self.place = Place(lowering.cells, ((0, 0),) * lowering.dim)
         self.equations: list[Expr] = [
-            sympy.expand_mul(e.xreplace(known), deep=False)
-            for e in lowering.system.implicit
+            _terms(e.xreplace(known)) for e in lowering.system.implicit
         ]
         self.left = list(lowering.system.unknown)
         self.solved: dict[Expr, str] = {}
@@ -223,3 +222,10 @@ def _plain(condition: Condition) -> Condition:
 
 def _counts(node: Expr) -> dict[Expr, int]:
     return {v: node.variables.count(v) for v in node.variables}
+
+
+def _terms(equation: Expr) -> Expr:
+    """A sum without factors of sums; what is differentiated stays as it is."""
+    return sympy.Add(
+        *(sympy.expand_mul(term, deep=False) for term in sympy.Add.make_args(equation))
+    )
