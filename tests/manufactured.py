@@ -162,7 +162,7 @@ def left_in_the_solution(
 
     operator = scipy.sparse.linalg.LinearOperator(
         (state.size, state.size),
-        lambda e: rate * e - np.asarray(slope(state, jnp.asarray(e))[1]),
+        lambda e: rate * e - np.asarray(slope(state, jnp.asarray(e, float))[1]),
     )
     off = np.asarray(slope(state, state)[0] - flat(slopes)[0])
     found, unsolved = scipy.sparse.linalg.gmres(
