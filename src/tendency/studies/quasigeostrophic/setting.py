@@ -20,7 +20,7 @@ from tendency.symbolic.spectral import Spectral
 DAY = 86_400.0  # [s]
 GRAVITY = 9.81  # [m / s²]
 Field = Float[Array, "y x"]
-Hat = Complex[Array, "y half_x"] | Complex[np.ndarray, "y half_x"]
+Hat = Complex[Array, "y half_x"]
 
 
 class Setting(NamedTuple):
