@@ -122,7 +122,7 @@ class Flow(eqx.Module):
             hat(np.full_like(square, lower), square + upper),
         )
 
-    def on_grid(self, hat: Hat) -> Field:
+    def on_grid(self, hat: Hat | Complex[np.ndarray, "y half_x"]) -> Field:
         return jnp.fft.irfft2(hat, s=(self.points, self.points))
 
     def height(self, state: State) -> Field:
