@@ -278,6 +278,22 @@ def test_its_forecast_is_the_cells(scheme, tmp_path):
     np.testing.assert_array_equal(theirs["u"], ours.state["u"])
 
 
+@pytest.mark.parametrize("scheme", [rk4, adams_bashforth3])
+def test_its_forecast_follows_time_and_forcings(scheme, tmp_path):
+    """The wall of `forced` moves with t, which the equation holds beside a forcing."""
+    model, dt, steps = forced(), 1e-3, 20
+    module = module_of(model.source(dt=dt, scheme=scheme), tmp_path / "model.py")
+    cell, state = Integrated(model, dt, scheme), state_of(model)
+    t = dt * jnp.arange(steps + 1.0)
+    forcing = {"t": t, "F": jnp.sin(9 * t)}
+    ours, _ = forecast(cell, cell.init(state), steps, forcing, every=steps)
+    run = jax.jit(lambda s, f: module.forecast(s, steps, forcing=f))
+    theirs = run(state, forcing)["wrap"]
+    np.testing.assert_allclose(theirs, ours.state["wrap"], rtol=1e-14, atol=1e-14)
+    still = {name: jnp.full_like(x, x[0]) for name, x in forcing.items()}
+    assert abs(run(state, still)["wrap"] - theirs).max() > 1e-4
+
+
 def test_float32_stays_float32(model, tmp_path):
     module = module_of(model.source(), tmp_path / "model.py")
     given, _ = given_to(model)

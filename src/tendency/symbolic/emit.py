@@ -209,7 +209,7 @@ def _constants(what: Description, steps: Steps | None) -> str:
     else:
         lines += ["PARAMETERS: dict[str, float] = {}"]
     if steps is not None:
-        lines += tables(steps)
+        lines += tables(steps, bool(what.forcings))
     return "\n".join(lines)
 
 

@@ -41,6 +41,7 @@ RESERVED = {
     *("Tensor", "tuple", "list", "dict", "str", "int", "float", "sum", "range", "zip"),
     *("tendency", "step", "moved", "forecast", "dt", "slopes", "Callable"),
     *("start", "memory", "maximum", "minimum"),
+    *("after", "now", "C"),
     *("cg", "bicgstab"),
 }
 

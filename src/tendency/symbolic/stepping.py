@@ -1,5 +1,6 @@
 """Floor 1: the steps of a generated module, in time."""
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -18,13 +19,15 @@ class Steps(NamedTuple):
     b: tuple[float, ...] = ()
 
 
-def tables(steps: Steps) -> list[str]:
+def tables(steps: Steps, forced: bool) -> list[str]:
     """The lines of the constants."""
     lines = [f"DT = {steps.dt!r}"]
     if not steps.b:
         padded = [(*row, *(0.0,) * (3 - len(row))) for row in steps.a]
         return [*lines, *_row("B", padded)]
-    return [*lines, *_row("A", steps.a), f"B = {_tuple(steps.b)}"]
+    lines += [*_row("A", steps.a), f"B = {_tuple(steps.b)}"]
+    when = tuple(math.fsum(row) for row in steps.a)
+    return [*lines, *([f"C = {_tuple(when)}"] if forced else [])]
 
 
 def stepping(steps: Steps, arguments: Sequence[str], language: Language) -> list[str]:
@@ -34,16 +37,30 @@ def stepping(steps: Steps, arguments: Sequence[str], language: Language) -> list
         "state": "state: State",
         "parameters": "parameters: Mapping[str, float] = PARAMETERS",
         "constants": "constants: State",
-        "forcing": "forcing: Mapping[str, float]",
+        "forcing": "forcing: State",
     }
     typed = [kinds[n] for n in names] + ["dt: float = DT"]
+    forced = "forcing" in names
     if steps.b:
-        return [_runge_kutta(typed, names), language.forecast]
-    return [_adams_bashforth(typed, names, language), _with_memory(language)]
+        one = _runge_kutta(typed, names)
+        return [one, _forced(language, False) if forced else language.forecast]
+    memory = _forced(language, True) if forced else _with_memory(language)
+    return [_adams_bashforth(typed, names, language), memory]
 
 
 def _runge_kutta(typed: list[str], names: list[str]) -> str:
-    passed = ", ".join(["moved(state, dt, row, slopes)", *names[1:]])
+    """Where there is a forcing, `after` is what it is at the end of the step."""
+    passed = ["moved(state, dt, row, slopes)", *names[1:]]
+    told, loop, between = "The state after dt.", "for row in A:", ""
+    if "forcing" in names:
+        at = names.index("forcing")
+        typed = [*typed[: at + 1], "after: State", *typed[at + 1 :]]
+        passed[at] = "now"
+        told = "The state after dt; the forcing is `after` by then, linear between."
+        loop = "for c, row in zip(C, A, strict=True):"
+        between = (
+            "        now = {n: x + c * (after[n] - x) for n, x in forcing.items()}\n"
+        )
     return f'''
 def moved(state: State, dt: float, weights: tuple, slopes: list[State]) -> State:
     """The state plus dt times the weighted sum of slopes."""
@@ -54,16 +71,17 @@ def moved(state: State, dt: float, weights: tuple, slopes: list[State]) -> State
 
 
 def step(
-{"".join(f"    {t},{chr(10)}" for t in typed)}) -> State:
-    """The state after dt; a forcing is held over the step."""
+{_lines(typed)}) -> State:
+    """{told}"""
     slopes: list[State] = []
-    for row in A:
-        slopes.append(tendency({passed}))
+    {loop}
+{between}        slopes.append(tendency({", ".join(passed)}))
     return moved(state, dt, B, slopes)
 '''
 
 
 def _adams_bashforth(typed: list[str], names: list[str], language: Language) -> str:
+    """The forcing is wanted at the start of the step alone."""
     typed = [typed[0], "memory: tuple[State, State, int]", *typed[1:]]
     weights, start = "B[min(count, 2)]", "0"
     zeros = "{name: 0 * x for name, x in state.items()}"
@@ -71,7 +89,6 @@ def _adams_bashforth(typed: list[str], names: list[str], language: Language) -> 
         weights = "jnp.asarray(B, x.dtype)[jnp.minimum(count, 2)]"
         start = "jnp.zeros((), jnp.int32)"
         zeros = "jax.tree.map(jnp.zeros_like, state)"
-    lines = "".join(f"    {t},\n" for t in typed)
     return f'''
 def start(state: State) -> tuple[State, State, int]:
     """What the scheme remembers before its first step: two tendencies and a count."""
@@ -80,8 +97,8 @@ def start(state: State) -> tuple[State, State, int]:
 
 
 def step(
-{lines}) -> tuple[State, tuple[State, State, int]]:
-    """The state after dt, and what to remember; a forcing is held over the step."""
+{_lines(typed)}) -> tuple[State, tuple[State, State, int]]:
+    """The state after dt, and what to remember."""
     last, last_but_one, count = memory
     now = tendency({", ".join(names)})
     new = {{}}
@@ -91,6 +108,10 @@ def step(
         new[name] = x + dt * slope
     return new, (now, last, count + 1)
 '''
+
+
+def _lines(typed: list[str]) -> str:
+    return "".join(f"    {t},\n" for t in typed)
 
 
 def _with_memory(language: Language) -> str:
@@ -112,6 +133,48 @@ def forecast(state: State, steps: int, **given) -> State:
         state, memory = step(state, memory, **given)
     return state
 '''
+
+
+def _forced(language: Language, memory: bool) -> str:
+    """With series of the forcing, at both ends of every step."""
+    told = '''    """The state after so many steps.
+
+    The forcing holds series, time first, at the ends of the steps: steps + 1 values,
+    the time t among them where the equations read it.
+    """'''
+    now, took = ("*now", "start(state)") if memory else ("now", "")
+    if language is JAX:
+        ends = "forcing=ends[0]" if memory else "forcing=ends[0], after=ends[1]"
+        first = f"(state, {took})" if memory else "state"
+        last = "[0][0]" if memory else "[0]"
+        return f"""
+def forecast(state: State, steps: int, forcing: State, **given) -> State:
+{told}
+
+    def one(now, ends):
+        return step({now}, {ends}, **given), None
+
+    ends = tuple({{n: x[i : i + steps] for n, x in forcing.items()}} for i in (0, 1))
+    return jax.lax.scan(one, {first}, ends, length=steps){last}
+"""
+    here = "{n: x[i] for n, x in forcing.items()}"
+    there = "{n: x[i + 1] for n, x in forcing.items()}"
+    if memory:
+        body = f"""    memory = start(state)
+    for i in range(steps):
+        here = {here}
+        state, memory = step(state, memory, forcing=here, **given)"""
+    else:
+        body = f"""    for i in range(steps):
+        here = {here}
+        after = {there}
+        state = step(state, forcing=here, after=after, **given)"""
+    return f"""
+def forecast(state: State, steps: int, forcing: State, **given) -> State:
+{told}
+{body}
+    return state
+"""
 
 
 def _row(name: str, rows: Sequence[Sequence[float]]) -> list[str]:
