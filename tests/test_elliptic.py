@@ -203,6 +203,25 @@ def layers(method, boundaries):
     return grid, make, state
 
 
+def test_water_in_pieces_is_refused_where_a_level_is_open():
+    """A lake in a basin whose walls hold a value, and two basins that nothing holds."""
+    given = axes(x=True, y=False)
+    lake = np.ones((9, 7), bool)
+    lake[2:7, 1:6] = False
+    lake[4, 3] = True
+    with pytest.raises(InputError, match=r"2 pieces.* psi in the one of 1 cells at"):
+        both(POISSON, given, {"y": D}, 2, Coast(lake))
+    both(HELMHOLTZ, given, {"y": D}, 2, Coast(lake))  # which holds its level itself
+    basins = np.ones((9, 7), bool)
+    basins[:, 3] = False
+    with pytest.raises(InputError, match="2 pieces"):
+        both(POISSON, given, {"y": N}, 2, Coast(basins))
+    both(POISSON, given, {"y": D}, 2, Coast(basins))  # both are held
+    ring = np.ones((9, 7), bool)
+    ring[4] = False  # joined across the periodic end
+    both(POISSON, given, {"y": N}, 2, Coast(ring))
+
+
 def test_two_coupled_fields_obey_their_equations():
     _, make, state = layers(Differences(), {"y": D})
     found = eqx.filter_jit(make(diagnostics=True))(state)
@@ -268,6 +287,8 @@ def test_what_the_iterations_do_not_solve_is_no_number():
     model = eqx.tree_at(lambda m: m.constants, solve, constants)
     resonant = jnp.asarray(np.cos(2 * np.pi * np.arange(9) / 9))
     assert np.isnan(eqx.filter_jit(model)({"q": resonant})["psi"]).all()
+    tangent = jax.jvp(lambda q: model({"q": q})["psi"], (resonant,), (resonant,))[1]
+    assert np.isnan(tangent).all()
 
 
 @pytest.mark.parametrize(
@@ -277,7 +298,7 @@ def test_what_the_iterations_do_not_solve_is_no_number():
         (["d_xx psi = q"], {}, Differences(), "psi has no boundary condition"),
         (
             *(["d_xx psi = q"], {"psi": {"x": N}}, Differences(4)),
-            "leaves a constant open",
+            "leaves a constant open and its differences are not symmetric: take order",
         ),
         (
             ["d_x(q*d_x psi) + chi = q", "d_xx chi - psi = q"],

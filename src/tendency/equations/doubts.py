@@ -102,8 +102,6 @@ def singular(start: Start) -> list[str]:
         InputError: the tendency is not finite at the initial state.
     """
     places = [*_places(start)]
-    if not places:
-        return []
     bad = _not_finite(start)
     found = {}
     for field, what, node, forbidden in places:
@@ -192,10 +190,19 @@ def _not_finite(start: Start) -> str | None:
         if bad:
             return (
                 f"the tendency of {name} is not finite at {bad} of {values.size} "
-                "points of the initial state: check its divisions, roots and "
-                "logarithms"
+                f"points of the initial state: {_why(start)}"
             )
     return None
+
+
+def _why(start: Start) -> str:
+    if start.system.unknown:
+        names = ", ".join(f.func.__name__ for f in start.system.unknown)
+        return (
+            f"the iterations for {names} may not arrive (is the equation definite?), "
+            "or a division, root or logarithm has no value"
+        )
+    return "check its divisions, roots and logarithms"
 
 
 def _cells(start: Start, found: Mapping[Entry, np.ndarray]) -> np.ndarray:

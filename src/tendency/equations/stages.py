@@ -55,6 +55,8 @@ def run(
     began = time.perf_counter()
     ran = integrate(built)
     seconds = time.perf_counter() - began
+    if not len(ran.times):
+        require_finite(ran, str(out), next(iter(warnings), None))
     format = asked.output.format
     path = out / f"{asked.system.name}.{_SUFFIX[format]}"
     write_dataset(dataset_of(built, ran), path, format)

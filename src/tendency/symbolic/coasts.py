@@ -11,7 +11,9 @@ of order 2:
 - a velocity that stands on the faces is zero on closed ones. Along the coast it has no
   stress (free-slip), or vanishes on it (no-slip), half a step away.
 
-The tendency on land and on closed faces is zero. Arakawa & Lamb (1977, Methods Comput.
+The tendency on land and on closed faces is zero. A field of an elliptic equation has no
+slope at the coasts either: that is a pressure, and no stream function, whose coasts
+would have to be stream lines. Arakawa & Lamb (1977, Methods Comput.
 Phys. 17, 173) for the staggering; on what the steps of such a coast do to a current see
 Adcroft & Marshall (1998, Tellus A 50, 95).
 """
@@ -21,7 +23,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import ArrayLike, Bool, Float
+from jaxtyping import ArrayLike, Bool, Float, Int
+from scipy import ndimage
 from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
@@ -100,6 +103,25 @@ def open_at(
             high = np.take(found, range(1, count), axis=i)
             found = low | high if anyone is not None and anyone[i] else low & high
     return found
+
+
+def connected(water: Mask, grid: Grid) -> tuple[Int[np.ndarray, "..."], int]:
+    """The pieces of water that hang together across faces, from 1, and their number."""
+    labelled: Any = ndimage.label(water)
+    pieces = np.asarray(labelled[0])
+    for i, axis in enumerate(grid.axes):
+        if not axis.periodic:
+            continue
+        ends = np.stack([np.take(pieces, end, axis=i).ravel() for end in (0, -1)])
+        for j in range(ends.shape[1]):
+            one, other = sorted(ends[:, j])
+            if one and one != other:
+                pieces[pieces == other] = one
+                ends[ends == other] = one
+    names = np.unique(pieces[pieces > 0])
+    for new, old in enumerate(names, start=1):
+        pieces[pieces == old] = new
+    return pieces, len(names)
 
 
 class Shores:

@@ -279,8 +279,8 @@ class Stencils(Lowering):
     def jacobian(self, node: Expr, place: Place) -> Expression:
         if self.shores is not None:
             raise InputError(
-                f"{node} is Arakawa's Jacobian, which knows no coasts: write the "
-                "products of derivatives"
+                f"{node} is Arakawa's Jacobian, which knows no coasts: carry the field "
+                "by velocities, in fluxes d_x(u*q) + d_y(v*q)"
             )
         make = lambda: arakawa(self, node, place)  # noqa: E731
         return self.once(node, place, "jacobian", make)

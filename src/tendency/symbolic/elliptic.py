@@ -15,11 +15,13 @@ solution has no mean, nor has the part of b that is used.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import sympy
 
 from tendency.errors import InputError
 from tendency.symbolic.boundary import Condition, Ends
 from tendency.symbolic.by_waves import Waves, counts, is_number, listed, operand
+from tendency.symbolic.coasts import connected
 from tendency.symbolic.lowering import Place
 from tendency.symbolic.program import Expression, reads
 from tendency.symbolic.system import Expr
@@ -141,19 +143,46 @@ class Elliptic:
         even = all(axis.periodic for axis in lowering.grid.axes)
         even |= lowering.method.order == 2
         symmetric = even and "other" not in terms
-        name = field.func.__name__
-        both = [
-            lowering.ghosts.boundaries.get((name, a.name)) for a in lowering.grid.axes
-        ]
-        held = any(c.value != 0 for ends in both if ends for c in ends)
-        singular = not held and "itself" not in terms
+        singular = "itself" not in terms and self._is_open(field)
         if singular and not symmetric:
+            mend = (
+                "write it in fluxes, d_x(k*d_x u), numbers alone before them"
+                if even
+                else "take order 2"
+            )
             raise InputError(
-                f"the elliptic equation of {field.func} leaves a constant open, which "
-                "differences of higher order between walls cannot: take order 2, or "
-                "give it a value at a wall"
+                f"the elliptic equation of {field.func} leaves a constant open and its "
+                f"differences are not symmetric: {mend}, or give the field a value at "
+                "a wall"
             )
         return symmetric, singular
+
+    def _is_open(self, field: Expr) -> bool:
+        """Whether no wall holds the level of a field.
+
+        Raises:
+            InputError: it is held in some pieces of the water and open in others.
+        """
+        grid, shores = self.lowering.grid, self.lowering.shores
+        water = np.ones(grid.shape, bool) if shores is None else shores.water
+        held = np.zeros(grid.shape, bool)
+        for i, axis in enumerate(grid.axes):
+            ends = self.lowering.ghosts.boundaries.get((field.func.__name__, axis.name))
+            for end, condition in zip((0, -1), ends or (), strict=False):
+                if condition.value != 0:
+                    np.moveaxis(held, i, 0)[end] = True
+        pieces, count = connected(water, grid)
+        level = {*np.unique(pieces[held & water])}
+        free = [piece for piece in range(1, count + 1) if piece not in level]
+        if free and count > 1:
+            first = tuple(int(i) for i in np.argwhere(pieces == free[0])[0])
+            size = int((pieces == free[0]).sum())
+            raise InputError(
+                f"the water is in {count} pieces, and nothing holds the level of "
+                f"{field.func} in the one of {size} cells at index {first}: fill all "
+                "pieces but one with land, or let a wall hold a value in each"
+            )
+        return bool(free)
 
     def _form(self, term: Expr, field: Expr) -> str:
         """`itself` (a*u), `slopes` (d_xx u, d_x(k*d_x u)) or `other`."""
