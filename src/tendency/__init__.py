@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from tendency.fitting import Descent as Descent
     from tendency.fitting import Diverged as Diverged
     from tendency.fitting import Fitted as Fitted
+    from tendency.fitting import JointFit as JointFit
     from tendency.fitting import LeastSquares as LeastSquares
+    from tendency.fitting import Pruning as Pruning
     from tendency.fitting import RolloutLoss as RolloutLoss
     from tendency.fitting import fit as fit
+    from tendency.fitting import reconstruct as reconstruct
     from tendency.forecasting import forecast as forecast
     from tendency.forecasting import spin_up as spin_up
     from tendency.forecasting import stream as stream
@@ -60,7 +63,10 @@ _MODULES = {
     "assimilation": "Analyses Gaussian assimilate ensemble_of",
     "cell": "AbstractCell Carry Constant Ramp Standardisation forcing_at trainable",
     "errors": "InputError",
-    "fitting": "Descent Diverged Fitted LeastSquares RolloutLoss fit",
+    "fitting": (
+        "Descent Diverged Fitted JointFit LeastSquares Pruning RolloutLoss fit "
+        "reconstruct"
+    ),
     "forecasting": "forecast spin_up stream",
     "integrate": "Diffrax Integrated adams_bashforth3 dormand_prince5 euler rk4 ssprk3",
     "observing": "Observations",

@@ -1,12 +1,18 @@
-"""Floor 3: learning a cell from windows of states.
+"""Floor 3: learning a cell, from windows of states or from observations.
 
-`fit` is the verb; `Descent` and `LeastSquares` are its methods, `RolloutLoss` what they
-bring down; `Fitted` is what comes back.
+`fit` is the verb; `Descent` and `LeastSquares` are its methods for windows,
+`RolloutLoss` what they bring down; `JointFit` is its method for noisy and partial
+observations, with `Pruning`; `Fitted` is what comes back, with a `Posterior` there.
+`reconstruct` finds the states alone, of a model that is known.
 """
 
 from tendency.fitting.descent import Descent as Descent
+from tendency.fitting.joint import JointFit as JointFit
 from tendency.fitting.least_squares import LeastSquares as LeastSquares
 from tendency.fitting.loss import RolloutLoss as RolloutLoss
+from tendency.fitting.posterior import Posterior as Posterior
 from tendency.fitting.problem import Diverged as Diverged
 from tendency.fitting.problem import Fitted as Fitted
+from tendency.fitting.pruning import Pruning as Pruning
+from tendency.fitting.reconstruction import reconstruct as reconstruct
 from tendency.fitting.verb import fit as fit

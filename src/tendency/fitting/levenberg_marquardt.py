@@ -80,7 +80,7 @@ def levenberg_marquardt(
         r = there * residuals(theta, state, index)
         inputs = (0, 1) if state.size else (0,)  # a derivative by nothing is refused
         columns = theta.size + state.size
-        a, *b = _jacobian(residuals, inputs, r.size, columns)(theta, state, index)
+        a, *b = jacobian(residuals, inputs, r.size, columns)(theta, state, index)
         b = b[0] if b else jnp.zeros((r.size, 0), r.dtype)
         return r, there * a, there * b
 
@@ -203,7 +203,7 @@ def _positive(diagonal: Array) -> Array:
     return diagonal + floor
 
 
-def _jacobian(function: Callable, inputs: tuple[int, ...], rows: int, columns: int):
+def jacobian(function: Callable, inputs: tuple[int, ...], rows: int, columns: int):
     """The Jacobian in reverse mode where it has few rows, else in forward mode.
 
     A solver that allows one mode only (an adaptive one) is given that.

@@ -51,13 +51,15 @@ class Fitted:
 
     `history` holds one value an epoch (or an iteration) under each name: `train_loss`,
     and `validation_loss` where there was validation data. `best` is the epoch whose
-    weights were kept. `initial_states` are those of multiple shooting.
+    weights were kept. `initial_states` are those of multiple shooting, `posterior` is
+    what a joint fit knows of states and parameters.
     """
 
     cell: Any
     history: Mapping[str, Float[np.ndarray, " epoch"]]
     best: int
     initial_states: PyTree[Array] = None
+    posterior: Any = None
 
 
 class Diverged(ArithmeticError):

@@ -1,6 +1,6 @@
 """The verb `fit`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,35 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell, trainable
 from tendency.errors import InputError
+from tendency.fitting.joint import JointFit
 from tendency.fitting.loss import RolloutLoss
 from tendency.fitting.problem import AbstractMethod, Fitted, Free, Problem, Run
+from tendency.observing import Observations
 from tendency.windows import Windows
 
 
 def fit(
     cell: AbstractCell,
-    windows: Windows,
-    method: AbstractMethod,
+    data: Windows | Observations | Sequence[Observations],
+    method: AbstractMethod | JointFit,
     *,
     key: PRNGKeyArray,
     loss: Callable = RolloutLoss(),  # noqa: B008
     where: Callable[[Any], Any] | None = None,
     validation: Windows | None = None,
     free_initial_states: bool | PyTree = False,
+    first_guess: PyTree = None,
+    forcing: PyTree = None,
     directory: str | Path | None = None,
     report: Callable[[Mapping[str, float]], None] | None = None,
 ) -> Fitted:
-    """Fit `cell` to `windows` by `method`, `Descent` or `LeastSquares`.
+    """Fit `cell` to windows of states by `Descent` or `LeastSquares`.
+
+    Or to observations, noisy, partial and irregular as they may be, by `JointFit`, one
+    series or a sequence of them.
 
     Arguments:
+        data: `Windows`, or for `JointFit` `Observations`, whose steps are the cell's.
         loss: a `RolloutLoss`, or for `Descent` any `loss(cell, window, *, key)`.
         where: `where(cell)` picks the leaves to fit, as for `equinox.tree_at`; by
             default all inexact arrays outside `Constant`s.
@@ -40,6 +48,11 @@ def fit(
             weights (multiple shooting), which is what noisy states need: a roll-out
             from a noisy state is wrong before its first step. `True` starts from the
             observed states; an array (window, *state) starts from those.
+        first_guess: of the states, for `JointFit`: time first, from the first
+            observation to the last (a list for a sequence of series); by default the
+            observations, smoothed, where they see the whole state.
+        forcing: for `JointFit`: of each step from step 0 to the last observation, or at
+            the ends of these steps (a list for a sequence of series).
         directory: where `Descent` writes `checkpoint.safetensors` and `log.jsonl`; a
             fit that finds its own checkpoint there goes on from it, bit for bit.
         report: called with the latest figures, for a progress display.
@@ -49,9 +62,10 @@ def fit(
             fitted, or the directory holds the checkpoint of another fit.
         Diverged: the loss stopped being finite; the best model is in the exception.
     """
-    for name, data in (("training", windows), ("validation", validation)):
-        if data is not None and isinstance(loss, RolloutLoss):
-            loss.check(cell, data.length, name)
+    _check(data, method, first_guess, forcing)
+    for name, windows in (("training", data), ("validation", validation)):
+        if isinstance(windows, Windows) and isinstance(loss, RolloutLoss):
+            loss.check(cell, windows.length, name)
     spec = trainable(cell)
     if where is not None:
         nothing = jax.tree.map(lambda _: False, cell)
@@ -64,18 +78,40 @@ def fit(
             + ("" if where is None else " where `where` points")
         )
     weights = jax.tree.map(jnp.array, weights)  # a copy: its buffers will be donated
+    folder = None if directory is None else Path(directory)
+    run = Run(key, folder, report)
+    if isinstance(method, JointFit) or not isinstance(data, Windows):
+        assert isinstance(method, JointFit) and not isinstance(data, Windows)
+        return method.solve(fixed, weights, data, first_guess, forcing, run)
     initial = None
     if free_initial_states is True:
-        first = windows.starts + cell.spin_up_steps
-        initial = jax.tree.map(lambda a: a[first], windows.states)
+        first = data.starts + cell.spin_up_steps
+        initial = jax.tree.map(lambda a: a[first], data.states)
     elif free_initial_states is not False:
         initial = jax.tree.map(jnp.array, free_initial_states)
         sizes = {a.shape[0] for a in jax.tree.leaves(initial)}
-        if sizes != {len(windows)}:
+        if sizes != {len(data)}:
             raise InputError(
                 f"free_initial_states holds {sorted(sizes)} states and there are "
-                f"{len(windows)} windows, one a window was expected"
+                f"{len(data)} windows, one a window was expected"
             )
-    problem = Problem(fixed, windows, loss, validation)
-    folder = None if directory is None else Path(directory)
-    return method.solve(problem, Free(weights, initial), Run(key, folder, report))
+    problem = Problem(fixed, data, loss, validation)
+    return method.solve(problem, Free(weights, initial), run)
+
+
+def _check(data: Any, method: Any, first_guess: Any, forcing: Any) -> None:
+    windows = isinstance(data, Windows)
+    if windows == isinstance(method, JointFit):
+        needed, given = (
+            ("Observations", "Windows") if windows else ("Windows", "others")
+        )
+        raise InputError(
+            f"{type(method).__name__} fits to {needed} and was given {given}: give "
+            f"{needed}, or "
+            + ("choose LeastSquares or Descent" if windows else "choose JointFit")
+        )
+    if windows and (first_guess is not None or forcing is not None):
+        raise InputError(
+            "first_guess and forcing belong to a joint fit: give the windows their "
+            "forcing, and free_initial_states for multiple shooting"
+        )

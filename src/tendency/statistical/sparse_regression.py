@@ -48,6 +48,7 @@ class SparseTendency(eqx.Module):
         self,
         names: Sequence[str] | None = None,
         *,
+        errors: Float[Array | np.ndarray, "state term"] | None = None,
         digits: int = 4,
         latex: bool = False,
     ) -> list[str]:
@@ -58,7 +59,14 @@ class SparseTendency(eqx.Module):
                 "state and of the forcing"
             )
         values = self._coefficients()
-        return equations(values, self.library, names, digits=digits, latex=latex)
+        return equations(
+            values, self.library, names, errors=errors, digits=digits, latex=latex
+        )
+
+    def pruned(self) -> "SparseTendency":
+        """With coefficients that are zero no longer among the active."""
+        active = Constant(self.active.value & (self.coefficients != 0))
+        return eqx.tree_at(lambda t: t.active, self, active)
 
     def _coefficients(self) -> Float[Array, "state term"]:
         return self.coefficients * self.active.value.astype(self.coefficients.dtype)
