@@ -190,9 +190,8 @@ def test_a_joint_fit_is_the_dense_least_squares_of_states_and_parameters():
     jacobian = jax.jit(jax.jacfwd(residuals))
     gradient = np.asarray(jacobian(unknown)).T @ np.asarray(residuals(unknown))
     assert np.abs(gradient).max() < 1e-6 * np.abs(np.asarray(jacobian(unknown))).max()
-    oracle = least_squares(
-        residuals, unknown, lambda u: np.asarray(jacobian(u)), xtol=1e-15, ftol=1e-15
-    )
+    slopes: Any = lambda u: np.asarray(jacobian(u))  # noqa: E731
+    oracle = least_squares(residuals, unknown, slopes, xtol=1e-15, ftol=1e-15)
     assert_allclose(unknown, oracle.x, rtol=0, atol=1e-6)
     cost = np.sum(np.asarray(residuals(unknown)) ** 2)
     seen = sum(int(o.seen.sum()) for o in observations)
@@ -302,7 +301,7 @@ def test_what_a_joint_fit_cannot_use_is_refused(oscillator):
     )
     memory = Integrated(cell.tendency, 0.1, adams_bashforth3)
     short = Observations.of(np.ones((1, 2)), [3], error=1.0)
-    single = {"first_guess": np.ones((60, 2), np.float32)}
+    single: Any = {"first_guess": np.ones((60, 2), np.float32)}
     cases: tuple[tuple[str, Any, Any, Any, dict[str, Any]], ...] = (
         ("fits to Observations and was given Windows", windows, cell, JointFit(), {}),
         ("fits to Windows and was given others", one, cell, LeastSquares(), {}),

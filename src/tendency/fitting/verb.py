@@ -80,9 +80,10 @@ def fit(
     weights = jax.tree.map(jnp.array, weights)  # a copy: its buffers will be donated
     folder = None if directory is None else Path(directory)
     run = Run(key, folder, report)
-    if isinstance(method, JointFit) or not isinstance(data, Windows):
-        assert isinstance(method, JointFit) and not isinstance(data, Windows)
+    if isinstance(method, JointFit):
+        assert not isinstance(data, Windows)
         return method.solve(fixed, weights, data, first_guess, forcing, run)
+    assert isinstance(data, Windows)
     initial = None
     if free_initial_states is True:
         first = data.starts + cell.spin_up_steps
