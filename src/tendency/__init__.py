@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tendency.cell import forcing_at as forcing_at
     from tendency.cell import trainable as trainable
     from tendency.errors import InputError as InputError
+    from tendency.expectation import (
+        expectation_maximisation as expectation_maximisation,
+    )
+    from tendency.fitting import DelayEmbedding as DelayEmbedding
     from tendency.fitting import Descent as Descent
     from tendency.fitting import Diverged as Diverged
     from tendency.fitting import Fitted as Fitted
@@ -63,9 +67,10 @@ _MODULES = {
     "assimilation": "Analyses Gaussian assimilate ensemble_of",
     "cell": "AbstractCell Carry Constant Ramp Standardisation forcing_at trainable",
     "errors": "InputError",
+    "expectation": "expectation_maximisation",
     "fitting": (
-        "Descent Diverged Fitted JointFit LeastSquares Pruning RolloutLoss fit "
-        "reconstruct"
+        "DelayEmbedding Descent Diverged Fitted JointFit LeastSquares Pruning "
+        "RolloutLoss fit reconstruct"
     ),
     "forecasting": "forecast spin_up stream",
     "integrate": "Diffrax Integrated adams_bashforth3 dormand_prince5 euler rk4 ssprk3",

@@ -3,10 +3,12 @@
 `fit` is the verb; `Descent` and `LeastSquares` are its methods for windows,
 `RolloutLoss` what they bring down; `JointFit` is its method for noisy and partial
 observations, with `Pruning`; `Fitted` is what comes back, with a `Posterior` there.
-`reconstruct` finds the states alone, of a model that is known.
+`reconstruct` finds the states alone, of a model that is known, and `DelayEmbedding`
+makes a first guess of what is never observed.
 """
 
 from tendency.fitting.descent import Descent as Descent
+from tendency.fitting.embedding import DelayEmbedding as DelayEmbedding
 from tendency.fitting.joint import JointFit as JointFit
 from tendency.fitting.least_squares import LeastSquares as LeastSquares
 from tendency.fitting.loss import RolloutLoss as RolloutLoss

@@ -191,7 +191,7 @@ def _size(observations: Observations, index: int) -> int:
         return observations.values.shape[1]
     raise InputError(
         f"series {index} does not observe every component of the state: give "
-        "first_guess, the states to start from (delay_embedding makes some)"
+        "first_guess, the states to start from (DelayEmbedding makes some)"
     )
 
 
@@ -238,6 +238,6 @@ def _linear(observations: Observations, state: PyTree[Array]):
     if unseen:
         raise InputError(
             f"{unseen} of the {n} components of the state are never observed: {ask} "
-            "(delay_embedding makes some)"
+            "(DelayEmbedding makes some)"
         )
     return np.asarray(matrix), np.asarray(offset)

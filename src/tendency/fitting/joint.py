@@ -43,7 +43,7 @@ class JointFit(eqx.Module):
 
     What is missing, never observed, or observed every few steps only is simply not in
     the first sum. The cell must be memoryless and of few components, with parameters in
-    the hundreds; the data float64, for ε reaches 1e-7.
+    the hundreds; the data float64, for ε reaches 1e-9.
 
     Arguments:
         ratios: ε, variance of model over that of observation errors, one a stage.
@@ -64,7 +64,7 @@ class JointFit(eqx.Module):
     parameters; the continuation is that of Ye et al. (2015, Phys. Rev. E 92, 052901).
     """
 
-    ratios: tuple[float, ...] = (4e-2, 4e-3, 4e-4, 4e-5, 4e-7)
+    ratios: tuple[float, ...] = (4e-2, 4e-3, 4e-4, 4e-5, 4e-7, 4e-9)
     scale: Float[Array, " n"] | None = None
     pruning: Pruning | None = None
     warm_up: int = 10

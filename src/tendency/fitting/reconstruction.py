@@ -58,6 +58,11 @@ def reconstruct(
                 "were expected: reconstruct it by itself"
             )
     nothing = jax.tree.map(lambda _: None, cell)
+    if guess is not None and len(guess) != len(series):
+        raise InputError(
+            f"there are {len(guess)} first guesses and {len(series)} series of "
+            "observations: give one a series"
+        )
     made = [
         joint_problem(
             cell,

@@ -45,7 +45,7 @@ def solve_tridiagonal(diagonal: Blocks, below: Links, right: Columns) -> Columns
     before = jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]])
     inner = own - to_left @ before[:, None] - to_right @ x[:, None]
     both = jnp.concatenate([inner, x[:, None]], axis=1)
-    return both.reshape(-1, *both.shape[2:])[:count]
+    return _joined(both)[:count]
 
 
 def inverse_blocks(diagonal: Blocks, below: Links) -> Blocks:
@@ -69,7 +69,7 @@ def inverse_blocks(diagonal: Blocks, below: Links) -> Blocks:
         + _T(mixed)
     )
     both = jnp.concatenate([inner, x[:, None]], axis=1)
-    return both.reshape(-1, *both.shape[2:])[:count]
+    return _joined(both)[:count]
 
 
 class _Cut(NamedTuple):
@@ -118,7 +118,12 @@ def _padded(blocks: Array, segment: int) -> Array:
     """In segments, with zeros at the end where the last is not full."""
     extra = -len(blocks) % segment
     blocks = jnp.pad(blocks, ((0, extra), (0, 0), (0, 0)))
-    return blocks.reshape(-1, segment, *blocks.shape[1:])
+    return blocks.reshape(len(blocks) // segment, segment, *blocks.shape[1:])
+
+
+def _joined(segments: Array) -> Array:
+    many, segment, *shape = segments.shape
+    return segments.reshape(many * segment, *shape)
 
 
 def _pivots(diagonal: Blocks, below: Links, right: Columns) -> tuple[Array, Array]:
