@@ -29,9 +29,9 @@ def _prior(cell):
 
 def _observations():
     truth = Integrated(Lorenz63(), 0.02)
-    states = forecast(truth, truth.init(START), 300)[1]
-    steps = np.arange(1, 301, 2)
-    noise = 0.3 * jax.random.normal(jax.random.key(2), (150, 3))
+    states = forecast(truth, truth.init(START), 200)[1]
+    steps = np.arange(1, 201, 2)
+    noise = 0.3 * jax.random.normal(jax.random.key(2), (100, 3))
     return Observations.of(states[steps - 1] + noise, steps, error=0.09)
 
 
@@ -41,7 +41,7 @@ def test_cycles_bring_the_parameters_to_those_of_the_truth():
         cell,
         _prior,
         _observations(),
-        EnsembleSmoother(ETKF(Multiplicative(1.01)), lag=15),
+        EnsembleSmoother(ETKF(Multiplicative(1.01)), lag=8),
         LeastSquares(),
         cycles=6,
         model_std=1.0,

@@ -1,6 +1,6 @@
 """Hidden components and a quadratic tendency, from one observed series."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -69,7 +69,7 @@ def latent_cell(embedding: DelayEmbedding) -> Integrated:
     return Integrated(Sum(first, rest), DT)
 
 
-def coefficients(cell: Integrated) -> Array:
+def coefficients(cell: Integrated) -> Any:
     """What is to be fitted."""
     return cell.tendency.terms[1].coefficients
 
@@ -117,7 +117,7 @@ def window_states(
     start: Start,
     fitted: Fitted,
     values: Series,
-    windows: Float[Array, "window time"],
+    windows: Float[Array, "window past"],
     variance: float,
     plan: Plan,
 ) -> Float[Array, "window 3"]:

@@ -31,6 +31,7 @@ from tendency.studies.lorenz63_latent.models import (
 from tendency.studies.lorenz63_latent.page import make_page
 
 LEADS = (1, 4, 8)  # steps
+PLANS = ((0.0, CLEAN), (NOISE, NOISY))
 
 
 class Size(NamedTuple):
@@ -69,7 +70,7 @@ def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> Non
     (out / "models").mkdir(exist_ok=True)
     truth = simulate(eqx.tree_at(lambda s: s.train, FULL, size.train), seed)
     scores, runs = [], {"truth": np.asarray(truth.series[:3_000])}
-    for noise, plan in ((0.0, CLEAN), (NOISE, NOISY)):
+    for noise, plan in PLANS:
         case = f"noise {noise:g}" if noise else "noise-free"
         measured, costs, seconds = experiment(case, noise, plan, size, truth, out, say)
         runs[case] = measured.free_run

@@ -50,7 +50,10 @@ def rows(
 ) -> list[Row]:
     """What is made of the states of one seed; of the `first`, slow peers as well."""
     observations = Observations.of(noisy, np.arange(len(noisy)), error=NOISE**2)
-    made: list[Row] = [lambda: joint(observations), lambda: _weak_forms(noisy, key)]
+    made: list[Row] = [
+        lambda: joint(observations),
+        lambda: _weak_forms(noisy, key, small),
+    ]
     if not small:
         made.append(lambda: _bilinear(noisy, observations, key))
     if first and not small:
@@ -94,8 +97,10 @@ def _bilinear(
     yield Made(BILINEAR, fitted.cell, fitted)
 
 
-def _weak_forms(noisy: States, key: PRNGKeyArray) -> Iterator[Made]:
+def _weak_forms(noisy: States, key: PRNGKeyArray, small: bool) -> Iterator[Made]:
     yield Made(REWEIGHTED, before.reweighted_weak_form(noisy, Size(), key))
+    if small:
+        return
     settings: dict[str, dict[str, Any]] = {WEAK: {}, BAGGED: {"ensemble": Bagging(50)}}
     for name, more in settings.items():
         tendency = sparse_regression(

@@ -24,7 +24,7 @@ from tendency.studies.lorenz63_noisy.models import PRUNED, Made, rows
 from tendency.studies.lorenz63_noisy.page import make_page
 from tendency.studies.lorenz63_noisy.parameters import PARAMETERS, parameters
 
-SEEDS = 5
+SEEDS, SMALL_SEEDS = 5, 2
 LEADS = (1, 4, 8)  # steps
 _CASE = f"noise {NOISE:g}"
 
@@ -36,7 +36,7 @@ def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> Non
         InputError: something cannot be written.
     """
     began = time.perf_counter()
-    size, seeds = (SMALL, 2) if small else (FULL, SEEDS)
+    size, seeds = (SMALL, SMALL_SEEDS) if small else (FULL, SEEDS)
     (out / "models").mkdir(exist_ok=True)
     scores: list[Score] = []
     equations: list[str] = []
