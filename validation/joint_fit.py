@@ -1,8 +1,8 @@
-"""The joint fit beyond the easy case: its cost against size, and where it stops working.
+"""The joint fit beyond the easy case: cost against size, and where it stops working.
 
 Lorenz-96 with 40 variables, every second of them observed, noise of standard deviation
-1, a local quadratic tendency of 21 unknown coefficients shared by all; and a multi-layer
-tendency, which does not contain the truth, on noisy Lorenz-63.
+1, a local quadratic tendency of 21 unknown coefficients shared by all; and a
+multi-layer tendency, which does not contain the truth, on noisy Lorenz-63.
 
     python validation/joint_fit.py [lorenz96] [mlp] [cost]
 """
@@ -128,8 +128,8 @@ def mlp(width, noise=0.5, seed=0, ratios=(4e-2, 4e-3, 4e-4, 4e-5, 4e-6)):
         rmse = " ".join(f"{found.rmse[lead - 1]:.4f}" for lead in (1, 4, 8))
         weights = sum(a.size for a in jax.tree.leaves(eqx.filter(cell, eqx.is_array)))
         print(
-            f"MLP of {width} units, {weights} numbers, ratio {ratio:g}: states {error:.3f}, "
-            f"forecasts {rmse}, VPT {found.vpt:.2f}, misfit "
+            f"MLP of {width} units, {weights} numbers, ratio {ratio:g}: states "
+            f"{error:.3f}, forecasts {rmse}, VPT {found.vpt:.2f}, misfit "
             f"{fitted.history['observation_misfit'][-1]:.4f}, {seconds:.0f} CPU s",
             flush=True,
         )
@@ -137,8 +137,6 @@ def mlp(width, noise=0.5, seed=0, ratios=(4e-2, 4e-3, 4e-4, 4e-5, 4e-6)):
 
 def cost():
     """CPU seconds of one iteration against the length and the size of the state."""
-    from tendency.fitting.normal_equations import move, normal_equations  # noqa: F401
-
     for size, steps in ((3, 2_500), (3, 10_000), (3, 40_000), (10, 2_500), (20, 2_500)):
         cell = Integrated(Lorenz96(), DT)
         x = forecast(
