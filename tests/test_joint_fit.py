@@ -28,10 +28,20 @@ from tendency.errors import InputError
 from tendency.fitting import LeastSquares
 from tendency.fitting.first_guess import smoothed
 from tendency.fitting.tridiagonal import inverse_blocks, solve_tridiagonal
+from tendency.forecasting import forecast
+from tendency.grid import Axis, Grid
 from tendency.integrate import adams_bashforth3
+from tendency.networks import Bilinear
 from tendency.observing import DenseCovariance, Linear, Select
-from tendency.statistical import Polynomial, SparseTendency
+from tendency.statistical import (
+    Polynomial,
+    SparseTendency,
+    polynomial_coefficients,
+)
+from tendency.symbolic.generated import generate
+from tendency.symbolic.system import System
 from tendency.windows import Windows
+from tendency.wrappers import Sum
 
 KEY = jax.random.key(0)
 
@@ -243,10 +253,10 @@ def oscillator():
     rng, series = np.random.default_rng(1), []
     for start in ([2.0, 0.0], [-1.0, 1.5], [0.5, -2.0]):
         x = [jnp.asarray(start)]
-        for _ in range(59):
+        for _ in range(20):
             x.append(truth.step(Carry(x[-1])).state)
-        series.append(np.asarray(x) + 0.02 * rng.normal(size=(60, 2)))
-    observations = [Observations.of(y, range(60), error=0.02**2) for y in series]
+        series.append(np.asarray(x) + 0.01 * rng.normal(size=(21, 2)))
+    observations = [Observations.of(y, range(21), error=0.01**2) for y in series]
     return observations, active, values
 
 
@@ -301,7 +311,7 @@ def test_what_a_joint_fit_cannot_use_is_refused(oscillator):
     )
     memory = Integrated(cell.tendency, 0.1, adams_bashforth3)
     short = Observations.of(np.ones((1, 2)), [3], error=1.0)
-    single: Any = {"first_guess": np.ones((60, 2), np.float32)}
+    single: Any = {"first_guess": np.ones((21, 2), np.float32)}
     cases: tuple[tuple[str, Any, Any, Any, dict[str, Any]], ...] = (
         ("fits to Observations and was given Windows", windows, cell, JointFit(), {}),
         ("fits to Windows and was given others", one, cell, LeastSquares(), {}),
@@ -311,11 +321,11 @@ def test_what_a_joint_fit_cannot_use_is_refused(oscillator):
         ("needs float64", one, cell, JointFit(), single),
         ("no series", [], cell, JointFit(), {}),
         (
-            "59. states, 60 were",
+            "20. states, 21 were",
             one,
             cell,
             JointFit(),
-            {"first_guess": np.ones((59, 2))},
+            {"first_guess": np.ones((20, 2))},
         ),
         ("forcing has 7 times", one, cell, JointFit(), {"forcing": np.ones((7, 2))}),
     )
@@ -326,3 +336,72 @@ def test_what_a_joint_fit_cannot_use_is_refused(oscillator):
         JointFit((1e-3, 1e-2))
     with pytest.raises(InputError, match="threshold 0"):
         Pruning(0.0)
+
+
+# Any tendency.
+
+
+def test_physics_with_a_closure_is_completed(oscillator):
+    """A known rotation and an unknown quadratic closure: together the truth."""
+    observations, _, values = oscillator
+    physics = LinearTendency(jnp.asarray([[0.0, 1.0], [-1.0, 0.0]]))
+    closure = _library_cell().tendency
+    cell = Integrated(Sum(physics, closure), 0.1)
+    fitted = fit(
+        cell,
+        observations,
+        JointFit((1e-2, 1e-4, 1e-6), pruning=Pruning(4.0)),
+        key=KEY,
+        where=lambda c: c.tendency.terms[1].coefficients,
+    )
+    assert (fitted.cell.tendency.terms[0].matrix == physics.matrix).all()
+    found = np.asarray(fitted.cell.tendency.terms[1].coefficients)
+    errors = fitted.posterior.parameter_std.tendency.terms[1].coefficients
+    missing = values - np.array([[0, 0, 1, 0, 0, 0], [0, -1, 0, 0, 0, 0]])
+    assert ((found != 0) == (missing != 0)).all()
+    kept = missing != 0
+    assert np.abs((found - missing)[kept] / np.asarray(errors)[kept]).max() < 3.5
+
+
+def test_a_bilinear_network_finds_the_tendency(oscillator):
+    """Weights are not unique, its polynomial is."""
+    observations, _, values = oscillator
+    cell = Integrated(Bilinear(2, 3, key=KEY), 0.1)
+    method = JointFit((1e-2, 1e-4, 1e-6), warm_up=20)
+    fitted = fit(cell, observations, method, key=KEY)
+    found = polynomial_coefficients(fitted.cell.tendency, 2)
+    assert_allclose(found, values, rtol=0, atol=0.05)
+    assert fitted.history["observation_misfit"][-1] < 1.1
+
+
+def test_generated_equations_learn_a_parameter_from_some_points():
+    """Diffusion on 8 points, 3 of them seen, a state of named fields, two rows late."""
+    heat = ["d_t u = kappa*d_xx u"]
+    system = System.of(heat, coordinates=["x"], parameters={"kappa": 0.02})
+    grid = Grid.of(Axis("x", 8, 0.0, 1.0))
+    truth = Integrated(generate(system, grid), 0.05)
+    x = jnp.arange(8) / 8
+    u = 1 + jnp.cos(2 * jnp.pi * x) + 0.5 * jnp.sin(4 * jnp.pi * x)
+    states = forecast(truth, truth.init({"u": u}), 30)[1]
+    noise = 0.02 * np.random.default_rng(0).normal(size=(29, 3))
+    observations = Observations.of(
+        states["u"][1:, jnp.asarray([0, 3, 5])] + noise,
+        range(1, 30),
+        Select(jnp.asarray([0, 3, 5])),
+        error=4e-4,
+    )
+    guess = {"u": jnp.ones((29, 8))}
+    where = lambda c: c.tendency.parameters["kappa"]  # noqa: E731
+    wrong = eqx.tree_at(where, truth, jnp.asarray(0.05))
+    fitted = fit(
+        wrong,
+        observations,
+        JointFit((1.0, 1e-2, 1e-4, 1e-6), jnp.full(8, 0.02), warm_up=0),
+        key=KEY,
+        where=where,
+        first_guess=guess,
+    )
+    error = float(where(fitted.posterior.parameter_std))
+    assert error < 0.003
+    assert abs(float(where(fitted.cell)) - 0.02) < 3.5 * error
+    assert fitted.posterior.states["u"].shape == (29, 8)
