@@ -70,6 +70,11 @@ def run(
     if study.endswith(".toml"):
         overrides = list(set_ or [])
         overrides += [] if out is None else [_out_override(out)]
+        if _is_assimilation(study):
+            raise InputError(
+                f"{study} has a table [observations], which is read by another "
+                f"command: `tendency assimilate {study}`"
+            )
         if _is_equations(study):
             from tendency.equations import stages as equations
 
@@ -121,8 +126,13 @@ def check(config: str, *, set_: Set = None) -> None:
     Parameters
     ----------
     config
-        The TOML of a job, or of equations.
+        The TOML of a job, of equations, or of an assimilation.
     """
+    if _is_assimilation(config):
+        from tendency.jobs.assimilation import stages as assimilation
+
+        assimilation.check(config, set_ or [], say=say)
+        return
     if _is_equations(config):
         from tendency.equations import stages as equations
 
@@ -131,6 +141,22 @@ def check(config: str, *, set_: Set = None) -> None:
     from tendency.jobs import stages
 
     stages.check(config, set_ or [])
+
+
+@app.command(group=_JOB)
+def assimilate(config: str, *, overwrite: bool = False, set_: Set = None) -> None:
+    """Correct a saved model by observations; an interrupted assimilation goes on.
+
+    Parameters
+    ----------
+    config
+        The TOML of the assimilation.
+    overwrite
+        Write into a folder that holds something else.
+    """
+    from tendency.jobs.assimilation import stages as assimilation
+
+    assimilation.run(config, set_ or [], overwrite=overwrite, say=say)
 
 
 @app.command(group=_EQUATIONS)
@@ -261,6 +287,12 @@ def _is_equations(path: str) -> bool:
     from tendency.equations.config import is_equations
 
     return is_equations(path)
+
+
+def _is_assimilation(path: str) -> bool:
+    from tendency.jobs.assimilation.config import is_assimilation
+
+    return is_assimilation(path)
 
 
 def _out_override(out: Path) -> str:

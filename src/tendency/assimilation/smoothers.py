@@ -11,7 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from tendency.assimilation.ensemble import AbstractEnsembleFilter, EnsembleBelief
 from tendency.assimilation.kalman import (
@@ -75,22 +75,19 @@ class EnsembleSmoother(AbstractMethod):
         self, cell: AbstractCell, start: Progress, run: Run
     ) -> tuple[Progress, Record]:
         def keep(cycle: Cycle):
-            transform = cycle.diagnostics.transform
-            if transform is None:
+            if cycle.diagnostics.transform is None:
                 raise InputError(
                     f"{type(self.filter).__name__} corrects each point by its own "
                     "weights and EnsembleSmoother needs one transform of the members: "
                     "choose a global ensemble filter"
                 )
-            eye = jnp.eye(len(transform.mean), dtype=transform.mean.dtype)
-            seen = jnp.any(cycle.observation.seen)
-            matrix = jnp.where(seen, transform.matrix(), eye)
-            return cycle.analysis.ensemble.state, matrix, run.save(cycle)
+            state = cycle.analysis.ensemble.state
+            return state, matrix_of(cycle), run.save(cycle)
 
         kept = dataclasses.replace(run, save=keep)
         end, record = cycled(self.filter, cell, start, kept)
         ensembles, matrices, saved = record.saved
-        products = _products_after(matrices, self.lag)
+        products = products_after(matrices, self.lag)
 
         def smooth(states, product):
             return mean_and_spread(recombined(states, product))
@@ -99,8 +96,21 @@ class EnsembleSmoother(AbstractMethod):
         return end, dataclasses.replace(record, saved=saved, smoothed=smoothed)
 
 
-def _products_after(matrices: Array, lag: int | None) -> Array:
-    """At each time the product of the later matrices, the latest to the left."""
+def matrix_of(cycle: Cycle) -> Float[Array, "member member"]:
+    """M of the analysis E' = M E of a global ensemble filter; I where nothing was seen.
+
+    With it, and the ensembles of the analyses, `products_after` smooths what was
+    assimilated in parts.
+    """
+    transform = cycle.diagnostics.transform
+    eye = jnp.eye(len(transform.mean), dtype=transform.mean.dtype)
+    return jnp.where(jnp.any(cycle.observation.seen), transform.matrix(), eye)
+
+
+def products_after(
+    matrices: Float[Array, "time member member"], lag: int | None
+) -> Float[Array, "time member member"]:
+    """At each time the product of the next `lag` matrices, the latest to the left."""
     eye = jnp.eye(matrices.shape[-1], dtype=matrices.dtype)
     if lag is None:
 

@@ -62,7 +62,7 @@ def report(job: Job, material: Material, *, say: Say) -> Path:
             seed=job.seed,
             wall_seconds=seconds,
             command=f"tendency run {Path(job.out) / 'config.toml'}",
-            more=_files(job.data.path),
+            more=files_of(job.data.path),
         ),
         kicker="tendency job",
     )
@@ -137,7 +137,7 @@ def _data_section(job: Job) -> Section:
     return Section("Data", "", (Table(("", ""), rows, "What was read and used."),))
 
 
-def _files(path: str) -> dict[str, str]:
+def files_of(path: str) -> dict[str, str]:
     """The name and the SHA-256 of each data file, a few of many."""
     import glob
 
