@@ -3,7 +3,7 @@
 Python blocks of a page are run in their order, in one namespace and an empty folder, as
 a reader would: without the strict promotion of the other tests. A block is left out
 only after an HTML comment that says why: `<!-- not run: reason -->`. Command lines are
-read by the program's own parser, a TOML block is checked as a job or as equations, and
+read by the program's own parser, a TOML block is checked as what it is, and
 targets of make are looked up.
 """
 
@@ -20,6 +20,7 @@ from conftest import ROOT
 from tendency.cli import app
 from tendency.equations.build import build
 from tendency.equations.config import parse_equations
+from tendency.jobs.assimilation.config import parse_assimilation
 from tendency.jobs.config import parse_job
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -100,6 +101,8 @@ def test_configurations_are_valid(page):
         content, place = tomllib.loads(block.text), f"{relative(page)}:{block.line}"
         if "system" in content:
             build(parse_equations(content, source=place))
+        elif "observations" in content:
+            parse_assimilation(content, source=place)
         else:
             parse_job(content, source=place)
 

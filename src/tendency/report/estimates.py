@@ -65,7 +65,7 @@ def estimate_chart(
             "field": "kind",
             "type": "nominal",
             "scale": {"domain": list(points), "range": ["circle", "diamond"]},
-            "legend": {"title": None, "symbolStrokeColor": "theme:ink"},
+            "legend": {"title": None, "symbolSize": 40},
         }
         layers.append(
             {

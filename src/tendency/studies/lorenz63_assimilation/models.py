@@ -1,0 +1,67 @@
+"""The rows of the table: the true model, and models learned at each level of noise."""
+
+from typing import NamedTuple
+
+import jax
+from jaxtyping import Array, Float
+
+from tendency.cell import AbstractCell
+from tendency.integrate import Integrated
+from tendency.physics import Lorenz63
+from tendency.studies.lorenz63 import models as lorenz63
+from tendency.studies.lorenz63.truth import DT
+from tendency.studies.lorenz63_assimilation.twin import Size, with_noise
+
+NOISES = (0.0, 0.25, 0.5, 1.0)  # standard deviations of the training states
+
+
+class Row(NamedTuple):
+    """A line of the table; published errors are those of x alone, smoothed."""
+
+    name: str
+    kind: str  # "true", "bilinear" or "analogs"
+    noise: float | None
+    published: float | None = None
+    quick: bool = False  # whether a quick look includes it
+
+    @property
+    def model(self) -> str:
+        """The name under which its scores are kept."""
+        return self.name if self.noise is None else f"{self.name}, noise {self.noise:g}"
+
+
+ROWS = (
+    Row("True equations", "true", None, 0.50, True),
+    Row("Bi-NN(4)", "bilinear", 0.0, 0.60),
+    Row("Bi-NN(4)", "bilinear", 0.25, 0.75),
+    Row("Bi-NN(4)", "bilinear", 0.5, None, True),
+    Row("Bi-NN(4)", "bilinear", 1.0, 0.86),
+    Row("Analogs", "analogs", 0.0, 0.65),
+    Row("Analogs", "analogs", 0.25, 1.17),
+    Row("Analogs", "analogs", 0.5),
+    Row("Analogs", "analogs", 1.0, 1.81),
+)
+
+
+def made(
+    row: Row, states: Float[Array, "time 3"], size: Size, seed: int
+) -> AbstractCell:
+    """The model of a row, from the states as they are before noise."""
+    if row.noise is None:
+        return Integrated(Lorenz63(), DT)
+    noisy = with_noise(states, row.noise, seed)
+    if row.kind == "bilinear":
+        return learned(noisy, row.noise, size, seed)
+    return lorenz63.analogs("linear")(noisy, _size(size), jax.random.key(seed))
+
+
+def learned(
+    noisy: Float[Array, "time 3"], noise: float, size: Size, seed: int
+) -> AbstractCell:
+    """The bilinear network, from states alone: one step if clean, else by shooting."""
+    make = lorenz63.bilinear_shooting if noise else lorenz63.bilinear()
+    return make(noisy, _size(size), jax.random.key(seed))
+
+
+def _size(size: Size) -> lorenz63.Size:
+    return lorenz63.Size(small=size.small)
