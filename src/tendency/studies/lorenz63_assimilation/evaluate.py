@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from tendency.assimilation import (
     ETKF,
@@ -22,6 +22,7 @@ from tendency.observing import Observations, Select
 from tendency.studies.lorenz63_assimilation.twin import EVERY, VARIANCE, Twin
 
 METHOD = EnsembleSmoother(ETKF(Multiplicative(1.01), rotated=True))  # pyright: ignore
+_LOST = 4.0  # the components vary by 7.9, 9.0 and 8.6
 OBSERVED = {"x observed": (0,), "x, y, z observed": (0, 1, 2)}
 
 
@@ -37,10 +38,28 @@ class Followed:
     series: dict[str, Float[np.ndarray, "time 3"]]
     values: Float[np.ndarray, "time obs"]
 
+    @property
+    def kept(self) -> Bool[np.ndarray, " segment"]:
+        """Which segments were followed: their error is below half the climate's spread.
+
+        Members that a regression has thrown off the attractor may never return to it,
+        and one such segment would make any mean its own.
+        """
+        return self.smoother < _LOST
+
+    def mean(self, name: str) -> float:
+        """Over the segments that were followed."""
+        return float(getattr(self, name)[self.kept].mean())
+
     def standard_error(self, name: str) -> float:
-        """Of the mean over segments."""
-        values = getattr(self, name)
+        """Of that mean."""
+        values = getattr(self, name)[self.kept]
         return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+    def over(self, true: "Followed", name: str) -> tuple[float, float]:
+        """The ratio to another model over the same segments, its standard error."""
+        mine, kept = getattr(self, name), self.kept
+        return ratio(mine[kept], getattr(true, name)[: len(mine)][kept])
 
 
 def follow(

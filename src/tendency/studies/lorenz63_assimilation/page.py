@@ -9,7 +9,7 @@ from tendency.report.lines import line_chart
 from tendency.report.page import Page
 from tendency.report.provenance import Provenance
 from tendency.studies.lorenz63.truth import DT
-from tendency.studies.lorenz63_assimilation.evaluate import OBSERVED, Followed, ratio
+from tendency.studies.lorenz63_assimilation.evaluate import OBSERVED, Followed
 from tendency.studies.lorenz63_assimilation.models import Row
 from tendency.studies.lorenz63_assimilation.twin import EVERY, TIMES, Size
 
@@ -70,16 +70,16 @@ def _table(
             Column("± s.e.", "", name),
             Column("over true", "", name),
         ]
-    columns += [Column("published", published=True)] * published
+    columns += [Column("lost"), *[Column("published", published=True)] * published]
     lines = []
     for row in rows:
         mine, true = found[case, row.model], found[case, rows[0].model]
         line: list[str | float | None] = [row.model]
         for name in ("filter", "smoother"):
-            values = getattr(mine, name)
-            line += [float(values.mean()), mine.standard_error(name)]
-            value, error = ratio(values, getattr(true, name)[: len(values)])
+            line += [mine.mean(name), mine.standard_error(name)]
+            value, error = mine.over(true, name)
             line.append(None if row is rows[0] else f"{value:.3f} ± {error:.3f}")
+        line.append(int((~mine.kept).sum()))
         line += [row.published] * published
         lines.append(tuple(line))
     caption = f"{case}, every {EVERY} steps with variance 2."
@@ -94,7 +94,9 @@ def _method(size: Size) -> str:
         f"{size.segments} segments of 10 time units ({size.analog_segments} for "
         f"analogs). {size.members} members, the ensemble transform filter with "
         "rotations and an inflation of 1.01, and the ensemble smoother over all later "
-        'times. "Over true" is the ratio to the true equations, over the same segments.'
+        'times. "Over true" is the ratio to the true equations over the same segments. '
+        "A segment is lost where the smoothed error is beyond 4, half of how the "
+        "components vary: it is counted, and left out of the means."
     )
 
 
@@ -102,7 +104,8 @@ def _segments(case: str, rows: list[Row], found: Found) -> Chart:
     """Errors of the segments, in order: how much one of them says."""
     lines = {}
     for row in rows:
-        values = np.sort(found[case, row.model].smoother)
+        mine = found[case, row.model]
+        values = np.sort(mine.smoother[mine.kept])
         lines[row.model] = (np.arange(1, len(values) + 1) / len(values), values)
     spec = line_chart(
         lines,
@@ -151,7 +154,9 @@ def _consistency(rows: list[Row], found: Found) -> Section:
     for row in rows:
         mine = [found[case, row.model] for case in OBSERVED]
         spread = [
-            float(np.sqrt(np.mean(m.spread**2) / np.mean(m.smoother**2))) for m in mine
+            float(np.sqrt(np.mean(m.spread[k] ** 2) / np.mean(m.smoother[k] ** 2)))
+            for m in mine
+            for k in [m.kept]
         ]
         lines.append((row.model, *(m.chi_square for m in mine), *spread))
     alone = next(iter(OBSERVED))

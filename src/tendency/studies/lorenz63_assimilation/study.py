@@ -15,7 +15,6 @@ from tendency.studies.lorenz63_assimilation.evaluate import (
     OBSERVED,
     Followed,
     follow,
-    ratio,
 )
 from tendency.studies.lorenz63_assimilation.models import ROWS, Row, made
 from tendency.studies.lorenz63_assimilation.page import make_page
@@ -55,8 +54,8 @@ def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> Non
         for case, observed in OBSERVED.items():
             found[case, row.model] = follow(cell, mine, observed, size.members)
         told = ", ".join(
-            f"{case} {found[case, row.model].filter.mean():.3f} "
-            f"{found[case, row.model].smoother.mean():.3f}"
+            f"{case} {found[case, row.model].mean('filter'):.3f} "
+            f"{found[case, row.model].mean('smoother'):.3f}"
             for case in OBSERVED
         )
         say(f"{row.model:24} {told}  {time.perf_counter() - start:4.0f} s")
@@ -85,22 +84,22 @@ def scores_of(rows: list[Row], found: Found) -> list[Score]:
         for row in rows:
             mine = found[case, row.model]
             for name in ("filter", "smoother"):
-                values = getattr(mine, name)
                 published = None
                 if name == "smoother" and case == next(iter(OBSERVED)):
                     published = row.published
                 told = [
-                    (f"rmse_{name}", float(values.mean()), published),
+                    (f"rmse_{name}", mine.mean(name), published),
                     (f"rmse_{name}_standard_error", mine.standard_error(name), None),
                 ]
                 if row is not rows[0]:
-                    other = getattr(true, name)[: len(values)]
-                    value, error = ratio(values, other)
+                    value, error = mine.over(true, name)
                     told.append((f"ratio_{name}", value, None))
                     told.append((f"ratio_{name}_standard_error", error, None))
                 scores += [
                     Score(case, row.model, metric, None, value, "1", theirs)
                     for metric, value, theirs in told
                 ]
+            lost = float((~mine.kept).sum())
+            scores.append(Score(case, row.model, "segments_lost", None, lost))
             scores.append(Score(case, row.model, "chi_square", None, mine.chi_square))
     return scores

@@ -78,7 +78,9 @@ def _curves(found: Found) -> Section:
         kept = [v if v < 1 else np.nan for v in values]
         if sizes:
             lines[row.name] = (np.array(sizes, float), np.array(kept))
-    theirs = [(n, v) for row in ROWS for n, v in row.dapper.items()]
+    theirs = [
+        (n, v) for row in ROWS for n, v in row.dapper.items() if (row.name, n) in found
+    ]
     spec = line_chart(lines, across="members", up="median error")
     dapper = {
         "data": {"values": [{"n": n, "error": v} for n, v in theirs]},
