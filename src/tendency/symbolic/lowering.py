@@ -5,6 +5,7 @@ values of a field and of a derivative are found is what the ways differ in.
 """
 
 import abc
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
@@ -16,7 +17,7 @@ from sympy.core.function import AppliedUndef
 from tendency.errors import InputError
 from tendency.grid import Grid
 from tendency.symbolic.languages import RESERVED
-from tendency.symbolic.meaning import Jacobian, Mean
+from tendency.symbolic.meaning import FUNCTIONS, Jacobian, Mean, shown
 from tendency.symbolic.program import Expression
 from tendency.symbolic.stretching import S, Stretch
 from tendency.symbolic.sums import folded, summed
@@ -117,7 +118,7 @@ class Lowering(abc.ABC):
         if isinstance(node, sympy.Rational):
             return _fraction(Fraction(int(node.p), int(node.q)))
         if node.is_number:
-            return float(node)
+            return _real(node)
         if isinstance(node, sympy.Add):
             terms = node.as_ordered_terms()
             return summed([self.value(term, place) for term in terms])
@@ -136,7 +137,7 @@ class Lowering(abc.ABC):
                 return ("call", function, self.value(node.args[0], place))
         raise InputError(
             f"the equations hold {node}, which cannot be discretised: use "
-            f"{', '.join(_FUNCTIONS.values())}, min, max, powers and derivatives"
+            f"{', '.join(FUNCTIONS)}, powers and derivatives"
         )
 
     def _product(self, node: Expr, place: Place) -> Expression:
@@ -149,13 +150,13 @@ class Lowering(abc.ABC):
         scale = abs(coefficient)
         if isinstance(scale, sympy.Rational) and not isinstance(scale, sympy.Integer):
             if max(scale.p, scale.q) > _LARGEST:
-                above = [float(scale), *above]
+                above = [_real(scale), *above]
             else:
                 under = [int(scale.q), *under]
                 above = [*([int(scale.p)] if scale.p != 1 else []), *above]
         elif scale != 1:
             whole = scale.is_Integer
-            above = [_number(int(scale)) if whole else float(scale), *above]
+            above = [_number(int(scale)) if whole else _real(scale), *above]
         result = folded("*", above) if above else 1
         if under:
             result = ("/", result, folded("*", under))
@@ -317,11 +318,29 @@ def _is_divisor(node: Expr) -> bool:
     return isinstance(node, sympy.Pow) and bool(node.args[1].is_negative)
 
 
+def _real(value: Expr) -> float:
+    """A number of the equations, in floating point.
+
+    Raises:
+        InputError: it is not real, or no finite one.
+    """
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):  # imaginary; none; beyond 1e308
+        found = math.inf
+    if not math.isfinite(found):
+        raise InputError(
+            f"the equations hold the number {shown(value)}, and a finite real number "
+            "(of at most 1.8e308) was expected: scale the equations"
+        )
+    return found
+
+
 def _number(value: int) -> Expression:
-    return value if abs(value) <= _LARGEST else float(value)
+    return value if abs(value) <= _LARGEST else _real(value)
 
 
 def _fraction(value: Fraction) -> Expression:
     if max(abs(value.numerator), value.denominator) > _LARGEST:
-        return float(value)
+        return _real(value)
     return ("/", value.numerator, value.denominator)

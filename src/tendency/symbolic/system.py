@@ -157,6 +157,11 @@ class System(NamedTuple):
                     f"{where} holds {found}, which has no value: give it one in "
                     "parameters"
                 )
+            if expression.has(sympy.I):
+                raise InputError(
+                    f"{where} holds the imaginary unit, and real numbers were "
+                    "expected: write the real and the imaginary part as two fields"
+                )
             for derivative in expression.atoms(sympy.Derivative):
                 if TIME in derivative.variables:
                     raise InputError(
