@@ -35,3 +35,25 @@ def test_numbers_that_no_array_holds_are_refused(right, message, method):
         equation = sympy.Eq(U.diff(TIME), right)
     with pytest.raises(InputError, match=message):
         generate(System.of([equation], coordinates=["x"]), GRID, method)
+
+
+def test_symbols_and_functions_are_known_by_their_names():
+    """Whatever they assume, and in whatever order a field has its arguments."""
+    x, t, k = sympy.symbols("x t k")
+    h, f = sympy.Function("h")(x), sympy.Function("f")(t)
+    written = "d_t u = k*d_xx u - d_x(u**2/2) + h*u + f"
+    declared = {"coordinates": ["x"], "parameters": {"k": 1.0}}
+    declared |= {"constants": ["h"], "forcings": ["f"]}
+    expected = System.of([written], **declared)
+    for u in (sympy.Function("u")(t, x), sympy.Function("u", positive=True)(x, t)):
+        flux = sympy.Derivative(u**2 / 2, x)
+        right = k * u.diff(x, 2) - flux + h * u + f
+        found = System.of([sympy.Eq(u.diff(t), right)], **declared)
+        assert found._replace(written=()) == expected._replace(written=())
+
+
+def test_a_field_at_another_place_is_none_of_the_equations():
+    x, t = sympy.symbols("x t")
+    u = sympy.Function("u")
+    with pytest.raises(InputError, match=r"equation of u holds u\(t, x \+ 1\), which"):
+        System.of([sympy.Eq(u(t, x).diff(t), u(t, x + 1))], coordinates=["x"])

@@ -80,12 +80,15 @@ class System(NamedTuple):
         fields = {
             d.name: _field(d.name, everywhere) for d in defined if d is not None
         } | {name: _field(name, everywhere) for name in unknown}
-        for equation in equations:
-            if not isinstance(equation, str):
-                for found in equation.atoms(AppliedUndef):
-                    fields.setdefault(found.func.__name__, found)
         fixed = _declared(constants, space, coordinates, ())
         forced = _declared(forcings, space, (), (TIME,))
+        ours = {str(s): s for s in (*everywhere, *symbols.values())}
+        for i, equation in enumerate(equations):
+            if not isinstance(equation, str):
+                both = {**fields, **fixed, **forced}
+                equations[i] = found = _by_name(equation, ours, both, everywhere)
+                for one in found.atoms(AppliedUndef):
+                    fields.setdefault(one.func.__name__, one)
         for one in (*fixed, *forced):  # a SymPy equation may hold them too
             fields.pop(one, None)
         _no_name_twice(coordinates, symbols, fields, fixed, forced)
@@ -234,6 +237,30 @@ def _read(text: str, names: Names, where: str) -> sympy.Equality:
     return (latex.parse_equation if is_latex(text) else parse_equation)(
         text, names, where
     )
+
+
+def _by_name(
+    equation: sympy.Equality,
+    symbols: Mapping[str, Expr],
+    fields: Mapping[str, Expr],
+    everywhere: tuple[sympy.Symbol, ...],
+) -> sympy.Equality:
+    """A SymPy equation in our symbols and fields, whatever it assumes of its own."""
+
+    def ours(side: Expr) -> Expr:
+        side = side.xreplace(
+            {s: symbols.get(s.name, s) for s in side.atoms(sympy.Symbol)}
+        )
+        found = {}
+        for one in side.atoms(AppliedUndef):
+            name = one.func.__name__
+            ways = [fields[name].args] if name in fields else [everywhere]
+            same = [way for way in ways if {*way} == {*one.args}]  # in our order
+            found[one] = _field(name, (*same, one.args)[0])
+        return side.xreplace(found)
+
+    left, right = map(ours, _sides(equation))
+    return sympy.Equality(left, right, evaluate=False)  # pyright: ignore
 
 
 def _sides(equation: sympy.Equality) -> tuple[Expr, Expr]:
