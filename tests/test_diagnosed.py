@@ -109,6 +109,13 @@ def test_what_will_not_do_is_refused(diagnostics, said):
         build(parse_equations(changed(diagnostics=diagnostics)))
 
 
+def test_a_diagnostic_among_the_fields_is_sent_to_its_table():
+    fields = {**CHANNEL["fields"], "u": {"initial": "0"}}
+    said = r"fields.u is there .* diagnostic and belongs in \[diagnostics.u\]"
+    with pytest.raises(InputError, match=said):
+        build(parse_equations(changed(fields=fields, diagnostics={})))
+
+
 def test_land_is_missing_in_them():
     content = changed(
         system={

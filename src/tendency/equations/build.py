@@ -138,8 +138,14 @@ def _built(asked: Equations) -> Built:
         name=asked.system.name,
         doc=asked.system.about,
     )
-    _same("fields", list(asked.fields), list(system.fields))
     others = [f.func.__name__ for f in (*system.diagnostic, *system.unknown)]
+    for name in asked.fields:
+        if name in others:
+            raise InputError(
+                f"fields.{name} is there and no equation steps {name}: it is "
+                f"diagnostic and belongs in [diagnostics.{name}], without its initial"
+            )
+    _same("fields", list(asked.fields), list(system.fields))
     for name in asked.diagnostics:
         if name not in others:
             raise InputError(
