@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tendency.errors import InputError, nearest
 from tendency.symbolic import grammar, latex
 from tendency.symbolic.grammar import Definition, Names
+from tendency.symbolic.system import System
 
 T, X, Y = sympy.symbols("t x y", real=True)
 KAPPA, B = sympy.symbols("kappa b", real=True)
@@ -304,6 +305,44 @@ def test_what_the_left_sides_define():
         ["u", "h_0", "q", "psi_1", "eta", "SSH"], (1, 1, 0, 2, 2, 0), strict=True
     )
     assert found == [*(Definition(*k) for k in known), None, None, None]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "d_t u + u*d_x u = k*d_xx u",
+        "2*d_t u = 2*k*d_xx u - 2*u*d_x u",
+        "k*d_xx u - u*d_x u = d_t(u)",
+        "0 = -d_t u + k*d_xx u - u*d_x u",
+        r"\frac{\partial u}{\partial t} + u \frac{\partial u}{\partial x} "
+        r"= k \frac{\partial^2 u}{\partial x^2}",
+        r"k \partial_x^2 u - u \partial_x u = \dot{u}",
+    ],
+)
+def test_equations_are_solved_for_the_time_derivative(text):
+    declared = {"coordinates": ["x"], "parameters": {"k": 1.0}}
+    found, solved = (
+        System.of([one], **declared).prognostic
+        for one in (text, "d_t u = k*d_xx u - u*d_x u")
+    )
+    assert [*found] == [*solved]
+    (one,), (other,) = found.values(), solved.values()
+    assert sympy.expand(one - other) == 0
+
+
+@pytest.mark.parametrize(
+    ("equations", "message"),
+    [
+        (["d_t u + d_t v = 0", "d_t v = u"], "1 holds the time derivatives of u and v"),
+        (["d_t u + d_x(u*d_t u) = 0"], "holds .* within .*: solve it for the time"),
+        (["w = d_t u", "d_t u = -u"], "equation of w holds .*only the equation that"),
+        (["(d_t u)**2 = u"], "not linear in"),
+        ("d_t u = -u", "equations are 'd_t u = -u', and a list of them was expected"),
+    ],
+)
+def test_what_gives_no_tendency_is_refused(equations, message):
+    with pytest.raises(InputError, match=message):
+        System.of(equations, coordinates=["x"])
 
 
 LATEX = {

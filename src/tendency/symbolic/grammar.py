@@ -168,6 +168,24 @@ def definition_of(
     return Definition(left[0].text, order)
 
 
+def stepped(
+    tokens: Sequence[Token], coordinates: Sequence[str], time: str = "t"
+) -> list[str]:
+    """The fields whose time derivatives these words hold, on any side: `2*d_t u`."""
+    words, known = [t.text for t in tokens], list(dict.fromkeys([*coordinates, time]))
+    names = {t.text for t in tokens if t.kind == "name"} - {*known, *FUNCTIONS, "pi"}
+    found = []
+    for i, word in enumerate(words):
+        ways = spellings(word[2:], known) if word.startswith("d_") else []
+        if len(ways) == 1 and set(ways[0]) == {time}:
+            rest = words[i + 1 :]
+            deep = next((k for k, w in enumerate(rest) if w != "("), 0)
+            field, closing = rest[deep : deep + 1], rest[deep + 1 : 2 * deep + 1]
+            if names.issuperset(field) and closing == [")"] * deep:
+                found += [f for f in field if not f.startswith("d_")]
+    return list(dict.fromkeys(found))
+
+
 def check_length(text: str, where: str) -> None:
     """Refuse what is too long to be an equation."""
     if len(text) > _LONGEST:

@@ -60,16 +60,20 @@ def left_hand_sides(
     texts: Sequence[str], coordinates: Sequence[str], time: str = "t"
 ) -> list[Definition | None]:
     """What each equation in LaTeX defines: see `grammar.left_hand_sides`."""
-    known = [sympy.Symbol(c) for c in dict.fromkeys([time, *coordinates])]
     found = []
     for i, text in enumerate(texts, 1):
-        where = f"equation {i}"
-        grammar.check_length(text, where)
         left = text.partition("=")[0]
-        words = _Reader(left, Names({}, known), where, whole=True).read()
+        words = words_of(left, [time, *coordinates], f"equation {i}")
         tokens = [*words, Token("sign", "=", len(left))]
         found.append(grammar.definition_of(tokens, coordinates, time))
     return found
+
+
+def words_of(text: str, coordinates: Sequence[str], where: str) -> list[Token]:
+    """The words of `grammar.py`, before any name is declared."""
+    grammar.check_length(text, where)
+    known = [sympy.Symbol(c) for c in dict.fromkeys(coordinates)]
+    return _Reader(text, Names({}, known), where, whole=True).read()
 
 
 def to_text(text: str, names: Names, where: str) -> str:

@@ -13,8 +13,15 @@ from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
 from tendency.symbolic import latex
-from tendency.symbolic.grammar import Names, left_hand_sides, parse_equation
+from tendency.symbolic.grammar import (
+    Names,
+    left_hand_sides,
+    parse_equation,
+    stepped,
+    tokens_of,
+)
 from tendency.symbolic.latex import is_latex
+from tendency.symbolic.meaning import Jacobian, Mean, shown
 
 Expr = Any  # of SymPy, which types the parts of its trees as `Basic`
 TIME = sympy.Symbol("t", real=True)
@@ -56,9 +63,10 @@ class System(NamedTuple):
         """Read the equations.
 
         Arguments:
-            equations: `d_t u = ...` gives a tendency, `w = ...` a diagnostic field, any
-                other determines the fields of `unknown`. Each is text (see `grammar`),
-                LaTeX (see `latex`) or SymPy.
+            equations: `d_t u = ...` gives a tendency, and so does what is linear in the
+                time derivative of one field; `w = ...` a diagnostic field; any other
+                determines the fields of `unknown`. Each is text (see `grammar`), LaTeX
+                (see `latex`) or SymPy.
             coordinates: of space, in the order of the axes.
             parameters: scalars and their values.
             constants: fields that do not change; a mapping names their coordinates.
@@ -69,7 +77,7 @@ class System(NamedTuple):
             InputError: an equation that cannot be read or placed, a name that nothing
                 declares, a name declared twice.
         """
-        equations = list(equations)
+        equations = _listed(equations)
         space = tuple(sympy.Symbol(c, real=True) for c in coordinates)
         plain = [e if isinstance(e, str) and not is_latex(e) else "" for e in equations]
         other = [e if isinstance(e, str) and is_latex(e) else "" for e in equations]
@@ -77,9 +85,9 @@ class System(NamedTuple):
         defined = [*left_hand_sides(plain, by), *latex.left_hand_sides(other, by)]
         symbols = {k: sympy.Symbol(k, real=True) for k in parameters or {}}
         everywhere = (TIME, *space)
-        fields = {
-            d.name: _field(d.name, everywhere) for d in defined if d is not None
-        } | {name: _field(name, everywhere) for name in unknown}
+        given = [d.name for d in defined if d is not None]
+        given += [*_stepped(equations, by), *unknown]
+        fields = {one: _field(one, everywhere) for one in given}
         fixed = _declared(constants, space, coordinates, ())
         forced = _declared(forcings, space, (), (TIME,))
         ours = {str(s): s for s in (*everywhere, *symbols.values())}
@@ -168,8 +176,8 @@ class System(NamedTuple):
             for derivative in expression.atoms(sympy.Derivative):
                 if TIME in derivative.variables:
                     raise InputError(
-                        f"{where} holds {derivative} on its right: only the left "
-                        "side of an equation may hold a time derivative"
+                        f"{where} holds {derivative}: only the equation that gives "
+                        "d_t u may hold a time derivative, that of u itself"
                     )
 
 
@@ -186,12 +194,19 @@ class _Sorter:
         left, right = _sides(equation)
         slopes = [
             d
-            for d in left.atoms(sympy.Derivative)
+            for d in left.atoms(sympy.Derivative) | right.atoms(sympy.Derivative)
             if set(d.variables) == {TIME} and isinstance(d.expr, AppliedUndef)
         ]
-        if slopes:
+        several = sorted({str(d.expr.func) for d in slopes})
+        defines = isinstance(left, AppliedUndef) and left not in self.unknown
+        if slopes and not (defines and several != [str(left.func)]):
+            if len(several) > 1:
+                raise InputError(
+                    f"{where} holds the time derivatives of {' and '.join(several)}: "
+                    "combine the equations so that each has that of one field"
+                )
             self._tendency(max(slopes, key=lambda d: len(d.variables)), equation, where)
-        elif isinstance(left, AppliedUndef) and left not in self.unknown:
+        elif defines:
             if left in self.diagnostic:
                 raise InputError(f"{where} gives {left.func} a second time")
             self.diagnostic[left] = right
@@ -210,6 +225,12 @@ class _Sorter:
         field, order = slope.expr, len(slope.variables)
         mark = sympy.Dummy("slope")
         left, right = _sides(equation)
+        for node in (left - right).atoms(sympy.Derivative, Jacobian, Mean):
+            if node != slope and node.has(slope):
+                raise InputError(
+                    f"{where} holds {slope} within {node}: solve it for the time "
+                    "derivative, or make it a field of unknown"
+                )
         rest = (left - right).xreplace({slope: mark})
         factor = sympy.diff(rest, mark)
         if factor.has(mark) or factor.is_zero:
@@ -237,6 +258,37 @@ def _read(text: str, names: Names, where: str) -> sympy.Equality:
     return (latex.parse_equation if is_latex(text) else parse_equation)(
         text, names, where
     )
+
+
+def _listed(equations: Any) -> list[Any]:
+    """The equations one by one."""
+    if isinstance(equations, str | sympy.Basic):
+        raise InputError(
+            f"the equations are {shown(equations)}, and a list of them was expected: "
+            "put brackets around it"
+        )
+    for i, one in enumerate(found := list(equations), 1):
+        if not isinstance(one, str | sympy.Equality):
+            raise InputError(
+                f"equation {i} is {shown(one)}, and text or sympy.Eq(left, right) was "
+                "expected"
+            )
+    return found
+
+
+def _stepped(equations: Sequence[Any], coordinates: Sequence[str]) -> list[str]:
+    """The fields that have a time derivative anywhere in the equations as text."""
+    found = []
+    for i, text in enumerate(equations, 1):
+        try:
+            if isinstance(text, str) and is_latex(text):
+                words = latex.words_of(text, coordinates, f"equation {i}")
+            else:
+                words = tokens_of(text, "") if isinstance(text, str) else []
+        except InputError:  # told where it is read, with the names that are declared
+            continue
+        found += stepped(words, coordinates)
+    return found
 
 
 def _by_name(
