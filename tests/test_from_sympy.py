@@ -1,5 +1,7 @@
 """Equations as SymPy objects, as one writes them in a notebook."""
 
+from typing import Any
+
 import pytest
 import sympy
 
@@ -13,6 +15,7 @@ from tendency.symbolic.system import TIME, System
 X = sympy.Symbol("x", real=True)
 U = sympy.Function("u", real=True)(TIME, X)
 GRID = Grid.of(Axis("x", 8))
+EQ: Any = sympy.Eq  # which may come to true or false, and to another type
 FINITE = "hold the number .*and a finite real number"
 
 
@@ -32,7 +35,7 @@ FINITE = "hold the number .*and a finite real number"
 def test_numbers_that_no_array_holds_are_refused(right, message, method):
     equation = f"d_t u = {right}"
     if not isinstance(right, str):
-        equation = sympy.Eq(U.diff(TIME), right)
+        equation = EQ(U.diff(TIME), right)
     with pytest.raises(InputError, match=message):
         generate(System.of([equation], coordinates=["x"]), GRID, method)
 
@@ -48,7 +51,7 @@ def test_symbols_and_functions_are_known_by_their_names():
     for u in (sympy.Function("u")(t, x), sympy.Function("u", positive=True)(x, t)):
         flux = sympy.Derivative(u**2 / 2, x)
         right = k * u.diff(x, 2) - flux + h * u + f
-        found = System.of([sympy.Eq(u.diff(t), right)], **declared)
+        found = System.of([EQ(u.diff(t), right)], **declared)
         assert found._replace(written=()) == expected._replace(written=())
 
 
@@ -56,4 +59,4 @@ def test_a_field_at_another_place_is_none_of_the_equations():
     x, t = sympy.symbols("x t")
     u = sympy.Function("u")
     with pytest.raises(InputError, match=r"equation of u holds u\(t, x \+ 1\), which"):
-        System.of([sympy.Eq(u(t, x).diff(t), u(t, x + 1))], coordinates=["x"])
+        System.of([EQ(u(t, x).diff(t), u(t, x + 1))], coordinates=["x"])

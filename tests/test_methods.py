@@ -90,9 +90,41 @@ def test_the_source_says_the_method_of_each_equation():
         "on\n    x: 24 points"
     ) in text
     one = generate(WAVES, Grid.of(Axis("x", 24)), Differences(4, flux="minmod"))
-    told = "Central differences of order 4, finite-volume fluxes by minmod on\n"
-    assert told in one.source()
+    central = "central differences of order 4"
+    assert one.methods == (
+        ("u, v", central),
+        ("w", f"{central}, finite-volume fluxes by minmod"),
+    )
+    plain = System.of(["d_t u = d_xx u"], coordinates=["x"])
+    for asked in (Differences(4, upwind=True), Differences(4, flux="weno5")):
+        one = generate(plain, Grid.of(Axis("x", 24)), asked)
+        assert "\nCentral differences of order 4 on\n" in one.source()
     assert said(Differences(8, True)) == "differences of order 8, upwind for transport"
+
+
+@pytest.mark.parametrize(
+    ("right", "asked", "message"),
+    [
+        (
+            "-u*d_x u",
+            Differences(flux="weno5"),
+            r"flux = weno5 is asked for.*holds -u\*d_x u, write it so, as -d_x\(u\*\*2",
+        ),
+        (
+            "-d_x(u**2/2)",
+            Differences(upwind=True),
+            r"upwind = true is asked for.*holds -d_x\(u\*\*2/2\), write.*as -u\*d_x u",
+        ),
+    ],
+)
+def test_what_is_asked_for_and_of_no_use_is_refused(right, asked, message):
+    """Unless another equation has a use for it."""
+    grid, equation = Grid.of(Axis("x", 24)), f"d_t u = {right}"
+    with pytest.raises(InputError, match=message):
+        generate(System.of([equation], coordinates=["x"]), grid, asked)
+    other = "d_t c = -u*d_x c" if asked.upwind else "d_t c = -d_x(u*c)"
+    both = generate(System.of([equation, other], coordinates=["x"]), grid, asked)
+    assert both.methods == (("u", said(Differences())), ("c", said(asked)))
 
 
 @pytest.mark.parametrize(

@@ -61,16 +61,18 @@ def lower(
     coast: Coast | None = None,
     *,
     diagnostics: bool = False,
-) -> tuple[Program, Masks]:
-    """The program of the tendency, and the masks of its coasts by name.
+) -> tuple[Program, Masks, dict[str, Differences]]:
+    """The program, the masks of its coasts by name, and the methods that were taken.
+
+    Upwind differences and fluxes are told of the equations that have terms for them.
 
     Arguments:
         methods: of the equation of every prognostic field.
         diagnostics: the program of the diagnostic and the unknown fields instead.
 
     Raises:
-        InputError: too few points for the stencils, or coasts with a method that knows
-            none.
+        InputError: too few points for the stencils, coasts with a method that knows
+            none, or upwind differences or fluxes for transport in another form.
     """
     kinds = dict.fromkeys(methods.values())
     for method in kinds:
@@ -95,7 +97,10 @@ def lower(
         )
         needed = {method: one.needed for method, one in lowerings.items()}
         if needed == reach:
-            return program, lowering.shores.arrays if lowering.shores else {}
+            for one in lowerings.values():
+                one.transport.require_use()
+            took = {n: lowerings[m].transport.took(n) for n, m in methods.items()}
+            return program, lowering.shores.arrays if lowering.shores else {}, took
         reach = needed
 
 

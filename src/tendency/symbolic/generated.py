@@ -16,7 +16,7 @@ from tendency.symbolic.boundary import Boundaries, Condition, boundaries_of
 from tendency.symbolic.coasts import Coast, Masks
 from tendency.symbolic.differences import Differences, lower
 from tendency.symbolic.emit import Description, Target, emit
-from tendency.symbolic.methods import SECOND_ORDER, Methods, methods_of, told
+from tendency.symbolic.methods import SECOND_ORDER, methods_of, told
 from tendency.symbolic.program import Assignments, Program, reads, run
 from tendency.symbolic.spectral import Spectral, lower_spectral
 from tendency.symbolic.stepping import Steps
@@ -41,6 +41,7 @@ class Generated(eqx.Module):
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = eqx.field(static=True)
     name: str = eqx.field(static=True)
     about: tuple[str, ...] = eqx.field(static=True)  # equations, method, boundaries
+    methods: tuple[tuple[str, str], ...] = eqx.field(static=True)  # fields, in words
     numbers: tuple[tuple[str, float], ...] = eqx.field(static=True)
     assignments: tuple = eqx.field(static=True)
     outputs: tuple[tuple[str, str], ...] = eqx.field(static=True)
@@ -187,7 +188,7 @@ def generate(
         program = lower_spectral(system, grid, method, diagnostics=diagnostics)
     else:
         methods = methods_of(system, grid, method)
-        program, masks = lower(
+        program, masks, methods = lower(
             system, grid, methods, offsets, conditions, coast, diagnostics=diagnostics
         )
     given = dict(constants or {})
@@ -215,7 +216,8 @@ def generate(
         Constant(arrays),
         shapes,
         system.name,
-        _about(system, grid, methods, boundaries or {}, coast),
+        _about(system, grid, told(methods), boundaries or {}, coast),
+        tuple(told(methods)),
         program.numbers,
         _filled(program, system, arrays, shapes, grid.shape),
         program.outputs,
@@ -276,14 +278,13 @@ def _on_grid(name, values, arguments, system: System, grid: Grid) -> Array:
 def _about(
     system: System,
     grid: Grid,
-    method: Spectral | Methods,
+    methods: Sequence[tuple[str, str]],
     boundaries: Boundaries,
     coast: Coast | None,
 ) -> tuple[str, ...]:
     """The lines of the docstring."""
     lines = [system.doc, ""] * bool(system.doc)
     lines += [f"    {equation}" for equation in system.written]
-    methods = told(method)
     if len(methods) > 1:
         lines += ["", "By equation,"]
         lines += [*(f"    {fields}: {how}" for fields, how in methods), "on"]

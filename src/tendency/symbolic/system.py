@@ -194,7 +194,7 @@ class _Sorter:
         left, right = _sides(equation)
         slopes = [
             d
-            for d in left.atoms(sympy.Derivative) | right.atoms(sympy.Derivative)
+            for d in (*left.atoms(sympy.Derivative), *right.atoms(sympy.Derivative))
             if set(d.variables) == {TIME} and isinstance(d.expr, AppliedUndef)
         ]
         several = sorted({str(d.expr.func) for d in slopes})
@@ -319,7 +319,7 @@ def _sides(equation: sympy.Equality) -> tuple[Expr, Expr]:
     return equation.lhs, equation.rhs
 
 
-def _field(name: str, arguments: Sequence[sympy.Symbol]) -> Expr:
+def _field(name: str, arguments: Sequence[Expr]) -> Expr:
     return sympy.Function(name, real=True)(*arguments)
 
 

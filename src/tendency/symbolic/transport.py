@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import sympy
 from sympy.core.function import AppliedUndef
 
+from tendency.errors import InputError
 from tendency.grid import HALF
 from tendency.symbolic import stencils
 from tendency.symbolic.faces import RECONSTRUCTIONS
@@ -13,6 +14,7 @@ from tendency.symbolic.lowering import Place
 from tendency.symbolic.program import Expression
 from tendency.symbolic.sums import summed
 from tendency.symbolic.system import Expr
+from tendency.symbolic.written import written
 
 if TYPE_CHECKING:
     from tendency.symbolic.differences import Differences, Stencils
@@ -23,6 +25,8 @@ class Transport:
 
     def __init__(self, lowering: "Stencils", method: "Differences"):
         self.lowering, self.method = lowering, method
+        self.taken: set[tuple[str, str]] = set()  # field, the way that a term went
+        self.missed: dict[str, tuple[Expr, Expr]] = {}  # way -> field, its other form
 
     def sum_of_terms(self, field: Expr, expression: Expr, place: Place) -> Expression:
         """As `value`, transport in the way that is asked."""
@@ -43,21 +47,52 @@ class Transport:
         factor, i = sympy.Mul(*factors), self.lowering.axis[slope.variables[0]]
         # What another field's slope does is no transport: both fields of a wave, taken
         # from the same side, would make the waves grow that go the other way.
+        name = field.func.__name__
         if self.method.upwind and slope.expr == field:
+            self.taken.add((name, "upwind"))
             return self._advective(factor, slope, i, place)
         flux = -factor * slope.expr
         moves = {
             f for f in flux.atoms(AppliedUndef) if f in self.lowering.system.prognostic
         }
+        carries = field in moves and not flux.has(sympy.Derivative)
         if (
             self.method.flux != "central"
-            and field in moves
-            and not flux.has(sympy.Derivative)
+            and carries
             and not {*factor.free_symbols} & {*self.lowering.axis}
             and all(self.lowering.offset(f) == place.offsets for f in moves)
         ):
+            self.taken.add((name, "flux"))
             return ("neg", self._divergence(field, flux, moves, i, place))
+        if slope.expr == field:
+            self.missed["flux"] = field, term
+        elif self.method.upwind and carries and slope.expr.has(field):
+            self.missed["upwind"] = field, term
         return self.lowering.value(term, place)
+
+    def took(self, name: str) -> "Differences":
+        """The method that the terms of an equation were given."""
+        flux = self.method.flux if (name, "flux") in self.taken else "central"
+        return self.method._replace(upwind=(name, "upwind") in self.taken, flux=flux)
+
+    def require_use(self) -> None:
+        """That what is asked for was of use in an equation, if it could have been.
+
+        Raises:
+            InputError: it was not, and there is transport in the other form.
+        """
+        for way, (field, term) in self.missed.items():
+            if any(way == used for _, used in self.taken):
+                continue
+            asked, form, example = {
+                "flux": (self.method.flux, "d_x(f(u))", ("-d_x(u**2/2)", "-u*d_x u")),
+                "upwind": ("true", "-a*d_x u", ("-u*d_x u", "-d_x(u**2/2)")),
+            }[way]
+            raise InputError(
+                f"{way} = {asked} is asked for, which is for terms {form}, and no "
+                f"equation has one: that of {field.func} holds {written(term)}, write "
+                f"it so, as {example[0]} for {example[1]}, or leave {way} out"
+            )
 
     def _advective(self, speed: Expr, slope: Expr, i: int, place: Place) -> Expression:
         """Speed d_x u, u being a field: differences from where the flow comes."""
