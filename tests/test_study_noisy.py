@@ -7,26 +7,27 @@ import pytest
 from tendency import DelayEmbedding, Observations
 from tendency.errors import InputError
 from tendency.scores.records import read_scores
-from tendency.studies import lorenz63_latent, lorenz63_noisy
 from tendency.studies.lorenz63.truth import Size
 from tendency.studies.lorenz63_latent import models as latent
+from tendency.studies.lorenz63_latent import study as latent_study
 from tendency.studies.lorenz63_latent.study import Size as LatentSize
 from tendency.studies.lorenz63_noisy import models as noisy
+from tendency.studies.lorenz63_noisy import study as noisy_study
 
 TINY = Size(train=900, starts=20, long_starts=10, long_steps=160, small=True)
 
 
 def test_the_noisy_study_finds_the_equations_and_writes_its_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(lorenz63_noisy.study, "SMALL", TINY)
-    monkeypatch.setattr(lorenz63_noisy.study, "SMALL_SEEDS", 1)
+    monkeypatch.setattr(noisy_study, "SMALL", TINY)
+    monkeypatch.setattr(noisy_study, "SMALL_SEEDS", 1)
 
     def only_joint(states, *_):
         steps = range(len(states))
         return [lambda: noisy.joint(Observations.of(states, steps, error=0.25))]
 
-    monkeypatch.setattr(lorenz63_noisy.study, "rows", only_joint)
+    monkeypatch.setattr(noisy_study, "rows", only_joint)
     said = []
-    lorenz63_noisy.run(tmp_path, seed=0, small=True, say=said.append)
+    noisy_study.run(tmp_path, seed=0, small=True, say=said.append)
     document, scores = read_scores(tmp_path / "scores.json")
     assert document["study"] == "lorenz63-noisy"
     at = {(s.case, s.model, s.metric, s.lead): s.value for s in scores}
@@ -47,10 +48,10 @@ def test_the_noisy_study_finds_the_equations_and_writes_its_page(tmp_path, monke
 
 def test_the_latent_study_forecasts_x_from_its_past(tmp_path, monkeypatch):
     tiny = LatentSize(1_000, 1, 4, 150, 100, 300)
-    monkeypatch.setattr(lorenz63_latent.study, "SMALL", tiny)
+    monkeypatch.setattr(latent_study, "SMALL", tiny)
     plan = latent.Plan((1.0, 1e-3), (1e-1, 1e-5), 15, 15)
-    monkeypatch.setattr(lorenz63_latent.study, "PLANS", ((0.0, plan),))
-    lorenz63_latent.run(tmp_path, seed=0, small=True, say=[].append)
+    monkeypatch.setattr(latent_study, "PLANS", ((0.0, plan),))
+    latent_study.run(tmp_path, seed=0, small=True, say=[].append)
     _, scores = read_scores(tmp_path / "scores.json")
     at = {(s.metric, s.lead): s.value for s in scores}
     assert at["RMSE of x", 8.0] < 0.02  # of 7.9
