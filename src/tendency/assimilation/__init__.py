@@ -7,6 +7,7 @@ is an ensemble, `AbstractMethod` any other.
 """
 
 from tendency.assimilation.analyses import Analyses as Analyses
+from tendency.assimilation.background import climatology as climatology
 from tendency.assimilation.denkf import DEnKF as DEnKF
 from tendency.assimilation.diagnostics import chi_square as chi_square
 from tendency.assimilation.diagnostics import desroziers as desroziers
@@ -27,9 +28,14 @@ from tendency.assimilation.inflation import Additive as Additive
 from tendency.assimilation.inflation import Combined as Combined
 from tendency.assimilation.inflation import Multiplicative as Multiplicative
 from tendency.assimilation.inflation import NoInflation as NoInflation
+from tendency.assimilation.interpolation import (
+    OptimalInterpolation as OptimalInterpolation,
+)
+from tendency.assimilation.interpolation import ThreeDVar as ThreeDVar
 from tendency.assimilation.kalman import KalmanFilter as KalmanFilter
 from tendency.assimilation.method import AbstractFilter as AbstractFilter
 from tendency.assimilation.method import AbstractMethod as AbstractMethod
+from tendency.assimilation.minimise import GaussNewton as GaussNewton
 from tendency.assimilation.prior import Gaussian as Gaussian
 from tendency.assimilation.prior import ensemble_of as ensemble_of
 from tendency.assimilation.serial import SerialEnSRF as SerialEnSRF

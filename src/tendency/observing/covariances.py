@@ -39,8 +39,11 @@ class AbstractCovariance(eqx.Module):
         """Of the part of R that belongs to the `seen`."""
 
     @abc.abstractmethod
-    def variances(self) -> Float[Array, "*time obs"]:
-        """The diagonal of R [square of the units of the observations]."""
+    def variances(self) -> Float[Array, "..."]:
+        """The diagonal of R [square of the units of the observations].
+
+        (obs,), or (time, obs) where it varies; one number until it is `checked`.
+        """
 
     @abc.abstractmethod
     def at(self, index: int | Array) -> Self:
@@ -75,7 +78,7 @@ class DiagonalCovariance(AbstractCovariance):
     def log_determinant(self, seen: Seen) -> Float[Array, ""]:
         return jnp.sum(jnp.where(seen, jnp.log(self.variance), 0.0))
 
-    def variances(self) -> Float[Array, "*time obs"]:
+    def variances(self) -> Float[Array, "..."]:
         return self.variance
 
     def at(self, index: int | Array) -> Self:
