@@ -19,6 +19,8 @@ from tendency.assimilation.ensemble import (
 )
 from tendency.assimilation.etkf import ETKF as ETKF
 from tendency.assimilation.finite_size import EnKFN as EnKFN
+from tendency.assimilation.four_d_var import FourDVar as FourDVar
+from tendency.assimilation.four_d_var import WeakFourDVar as WeakFourDVar
 from tendency.assimilation.health import FilterDiverged as FilterDiverged
 from tendency.assimilation.health import FilterDivergence as FilterDivergence
 from tendency.assimilation.inflation import RTPP as RTPP
@@ -32,6 +34,7 @@ from tendency.assimilation.interpolation import (
     OptimalInterpolation as OptimalInterpolation,
 )
 from tendency.assimilation.interpolation import ThreeDVar as ThreeDVar
+from tendency.assimilation.iterative import IEnKS as IEnKS
 from tendency.assimilation.kalman import KalmanFilter as KalmanFilter
 from tendency.assimilation.method import AbstractFilter as AbstractFilter
 from tendency.assimilation.method import AbstractMethod as AbstractMethod

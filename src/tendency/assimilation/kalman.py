@@ -47,21 +47,8 @@ class KalmanFilter(AbstractFilter):
     model_error: Matrix | None = None
 
     def begin(self, cell: AbstractCell, prior: Any) -> GaussianBelief:
-        if not isinstance(prior, Gaussian):
-            raise InputError(
-                f"KalmanFilter was given a prior of the type {type(prior).__name__}, a "
-                "Gaussian was expected: give a mean carry and its covariance"
-            )
+        check_gaussian(prior, "KalmanFilter", self.model_error)
         size = row_of(prior.mean)[0].size
-        for name, matrix in (
-            ("the prior", prior.covariance),
-            ("the model error", self.model_error),
-        ):
-            if matrix is not None and jnp.shape(matrix) != (size, size):
-                raise InputError(
-                    f"the covariance of {name} is {jnp.shape(matrix)} and the carry "
-                    f"holds {size} numbers: give a matrix {size} by {size}"
-                )
         eye = jnp.eye(size, dtype=prior.covariance.dtype)
         return GaussianBelief(prior.mean, prior.covariance, eye)
 
@@ -129,6 +116,29 @@ class KalmanFilter(AbstractFilter):
 
     def summary(self, belief: GaussianBelief) -> tuple[PyTree[Array], PyTree[Array]]:
         return state_and_spread(belief.mean, belief.covariance)
+
+
+def check_gaussian(prior: Any, method: str, model_error: Matrix | None = None) -> None:
+    """Refuse what is no Gaussian of all that a carry holds.
+
+    Raises:
+        InputError: a prior of another type, or a covariance of another shape.
+    """
+    if not isinstance(prior, Gaussian):
+        raise InputError(
+            f"{method} was given a prior of the type {type(prior).__name__}, a "
+            "Gaussian was expected: give a mean carry and its covariance"
+        )
+    size = row_of(prior.mean)[0].size
+    for name, matrix in (
+        ("the prior", prior.covariance),
+        ("the model error", model_error),
+    ):
+        if matrix is not None and jnp.shape(matrix) != (size, size):
+            raise InputError(
+                f"the covariance of {name} is {jnp.shape(matrix)} and the carry "
+                f"holds {size} numbers: give a matrix {size} by {size}"
+            )
 
 
 def state_and_spread(

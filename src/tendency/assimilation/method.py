@@ -181,7 +181,7 @@ def cycled(
         record = Record(
             method.summary(now.belief),
             method.summary(analysis),
-            _hidden(told, seen),
+            hidden(told, seen),
             kept,
         )
         return Progress(analysis, now.step), record
@@ -197,7 +197,7 @@ def cycled(
     return end, jax.tree.map(lambda a: a[:times], record)
 
 
-def _hidden(told: Diagnostics, seen: Array) -> Diagnostics:
+def hidden(told: Diagnostics, seen: Array) -> Diagnostics:
     """NaN where nothing was seen."""
 
     def masked(row):
