@@ -14,6 +14,8 @@ from tendency.assimilation.diagnostics import desroziers as desroziers
 from tendency.assimilation.diagnostics import equivalents as equivalents
 from tendency.assimilation.diagnostics import rank_histogram as rank_histogram
 from tendency.assimilation.diagnostics import spread_skill as spread_skill
+from tendency.assimilation.distances import Euclidean as Euclidean
+from tendency.assimilation.distances import GreatCircle as GreatCircle
 from tendency.assimilation.ensemble import (
     AbstractEnsembleFilter as AbstractEnsembleFilter,
 )
@@ -36,6 +38,9 @@ from tendency.assimilation.interpolation import (
 from tendency.assimilation.interpolation import ThreeDVar as ThreeDVar
 from tendency.assimilation.iterative import IEnKS as IEnKS
 from tendency.assimilation.kalman import KalmanFilter as KalmanFilter
+from tendency.assimilation.letkf import LETKF as LETKF
+from tendency.assimilation.localisation import Localisation as Localisation
+from tendency.assimilation.localisation import gaspari_cohn as gaspari_cohn
 from tendency.assimilation.method import AbstractFilter as AbstractFilter
 from tendency.assimilation.method import AbstractMethod as AbstractMethod
 from tendency.assimilation.minimise import GaussNewton as GaussNewton

@@ -5,7 +5,7 @@ from jaxtyping import PRNGKeyArray
 
 from tendency.assimilation.ensemble import AbstractEnsembleFilter
 from tendency.assimilation.inflation import AbstractInflation, NoInflation
-from tendency.assimilation.transform import Departures, Transform, root_and_precision
+from tendency.assimilation.transform import Departures, Transform, symmetric_transform
 from tendency.cell import Carry
 
 
@@ -30,9 +30,7 @@ class ETKF(AbstractEnsembleFilter):
     def update(
         self, ensemble: Carry, departures: Departures, key: PRNGKeyArray
     ) -> tuple[Carry, Transform]:
-        S, d = departures.anomalies, departures.innovation
-        root, precision = root_and_precision(S)
-        transform = Transform(precision @ (S @ d) * (len(S) - 1) ** -0.5, root)
+        transform = symmetric_transform(departures)
         if self.rotated:
             transform = transform.rotated(key)
         return transform.apply(ensemble), transform

@@ -136,6 +136,13 @@ def precision(S: Float[Array, "member obs"]) -> Square:
     return cho_solve((factor, True), _eye(N, S))
 
 
+def symmetric_transform(departures: Departures) -> Transform:
+    """T = (I + S Sᵀ)^-1/2, and the mean of the Kalman filter."""
+    S, d = departures.anomalies, departures.innovation
+    root, precision = root_and_precision(S)
+    return Transform(precision @ (S @ d) * (len(S) - 1) ** -0.5, root)
+
+
 def root_and_precision(S: Float[Array, "member obs"]) -> tuple[Square, Square]:
     """(I + S Sᵀ)^-1/2, symmetric, and its square, by way of the smaller side."""
     N, m = S.shape

@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from tendency.assimilation.analyses import Analyses
 from tendency.assimilation.health import examine
+from tendency.assimilation.localisation import localised
 from tendency.assimilation.method import (
     AbstractMethod,
     Cycle,
@@ -62,6 +63,7 @@ def assimilate(
     if not isinstance(prior, Progress):
         start = Progress(method.begin(cell, prior), np.zeros((), np.int32))
     observations.check(method.state(start.belief))
+    method = localised(method, observations, method.state(start.belief))
     run = _prepared(start, observations, forcing, save, key)
     end, record = _compiled(cell, method, start, run)
     told = record.diagnostics

@@ -143,7 +143,7 @@ class Observations(eqx.Module):
             operator,
             error.checked(known),
             jax.tree.map(jnp.asarray, arguments),
-            None if positions is None else jnp.asarray(positions),
+            None if positions is None else jnp.asarray(positions, float),
         )
 
     def __len__(self) -> int:
