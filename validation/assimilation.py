@@ -20,9 +20,13 @@ import numpy as np
 from tendency import Integrated, Observations, assimilate, ensemble_of, forecast
 from tendency.assimilation import (
     ETKF,
+    LETKF,
     DEnKF,
     EnKFN,
+    Euclidean,
+    Localisation,
     Multiplicative,
+    ParticleFilter,
     SerialEnSRF,
     StochasticEnKF,
 )
@@ -53,6 +57,9 @@ TWINS = {
     ),
 }
 
+RING = np.arange(40.0)[:, None]  # where the components of Lorenz-96 stand
+NEAR = Localisation(4.0, RING, Euclidean((40.0,)))
+
 # Twin, members, method, what it must reach (median over seeds).
 CASES = [
     ("L63", 10, "ETKF 1.02, rotated", ETKF(Multiplicative(1.02), rotated=True), 0.62),
@@ -68,6 +75,20 @@ CASES = [
     ),
     ("L96", 40, "DEnKF 1.01", DEnKF(Multiplicative(1.01)), 0.185),
     ("L96", 24, "EnKF-N x2, rotated", EnKFN(weight=2.0, rotated=True), 0.19),
+    (
+        "L96",
+        7,
+        "LETKF 1.04, length 4",
+        LETKF(Multiplicative(1.04), localisation=NEAR),
+        0.22,
+    ),
+    (
+        "L63",
+        800,
+        "particles, jitter 0.9",
+        ParticleFilter(threshold=0.2, jitter=0.9),
+        0.27,
+    ),
     ("L96", 40, "stochastic 1.06", StochasticEnKF(Multiplicative(1.06)), 0.225),
 ]
 
@@ -82,7 +103,9 @@ def run(twin: Twin, members: int, method, cycles: int, seed: int):
         twin.cell, twin.cell.init(begin), twin.gap * cycles, every=twin.gap
     )
     noise = np.sqrt(twin.variance) * jax.random.normal(keys[1], truth.shape)
-    obs = Observations.of(truth + noise, steps, error=twin.variance)
+    obs = Observations.of(
+        truth + noise, steps, error=twin.variance, positions=np.arange(n)[:, None]
+    )
     prior = ensemble_of(
         twin.cell, twin.start, twin.deviation, size=members, key=keys[2]
     )

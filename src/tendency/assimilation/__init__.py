@@ -44,6 +44,7 @@ from tendency.assimilation.localisation import gaspari_cohn as gaspari_cohn
 from tendency.assimilation.method import AbstractFilter as AbstractFilter
 from tendency.assimilation.method import AbstractMethod as AbstractMethod
 from tendency.assimilation.minimise import GaussNewton as GaussNewton
+from tendency.assimilation.particles import ParticleFilter as ParticleFilter
 from tendency.assimilation.prior import Gaussian as Gaussian
 from tendency.assimilation.prior import ensemble_of as ensemble_of
 from tendency.assimilation.serial import SerialEnSRF as SerialEnSRF

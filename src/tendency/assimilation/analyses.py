@@ -36,6 +36,7 @@ class Analyses(eqx.Module):
     saved: Any = None  # what `save` kept, time first
     smoothed_mean: Any = None  # as `analysis_mean`, where the method smooths
     smoothed_spread: Any = None
+    effective_size: Any = None  # of weighted particles before resampling, [time]
 
     def to_xarray(self, layout: Any = None, times: Any = None) -> "xr.Dataset":
         """Means and spreads, innovations and likelihoods, labelled.

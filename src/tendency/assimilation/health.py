@@ -10,6 +10,10 @@ TIMES, VALUES, RATIO, PART = 10, 100, 4.0, 0.05
 """Innovations are judged over as many times as hold `VALUES` observations, `TIMES` at
 least; a consistent filter gives a mean ratio of 1 with a standard deviation of 0.14."""
 
+FEW = 2.0
+"""An effective size of particles that is too small; said where more than `PART` of the
+times have less."""
+
 
 class FilterDiverged(ArithmeticError):
     """A member stopped being finite; `analyses` holds what was there before."""
@@ -30,8 +34,9 @@ def examine(analyses: Analyses) -> None:
         FilterDiverged: the ensemble is not finite.
 
     Warns:
-        FilterDivergence: members were replaced, or the innovations are far larger than
-            the spread and the observation errors let expect, at the end or for long.
+        FilterDivergence: members were replaced, the weights of particles are
+            degenerate, or the innovations are far larger than the spread and the
+            observation errors let expect, at the end or for long.
     """
     failed = np.asarray(analyses.failed)
     misfit = np.asarray(analyses.misfit)
@@ -57,6 +62,7 @@ def examine(analyses: Analyses) -> None:
             FilterDivergence,
             stacklevel=3,
         )
+    _say_where_degenerate(analyses)
     seen = np.isfinite(np.asarray(analyses.innovation)).sum(1)
     lost, first, ratio = _lost(misfit, seen)
     if lost:
@@ -91,3 +97,23 @@ def _lost(misfit: np.ndarray, seen: np.ndarray) -> tuple[float, int, float]:
         return 0.0, 0, 0.0
     first = int(used[width + np.argmax(bad)])
     return float(bad.mean()), first, float(ratios[bad].mean())
+
+
+def _say_where_degenerate(analyses: Analyses) -> None:
+    """Particles of which one or two carry all the weight tell of no distribution."""
+    if analyses.effective_size is None:
+        return
+    size = np.asarray(analyses.effective_size)
+    seen = np.isfinite(np.asarray(analyses.innovation)).any(1)
+    few = np.flatnonzero(seen & (size < FEW))
+    if few.size > PART * seen.sum():
+        particles = np.asarray(analyses.failed).shape[1]
+        warnings.warn(
+            f"the weights of the particles are degenerate: at {few.size} of "
+            f"{seen.sum()} times, first at step {analyses.steps[few[0]]}, the "
+            f"effective size is below {FEW:g}, down to {size[few].min():.2g} of "
+            f"{particles}: try more particles, jitter, noise in the model, larger "
+            "observation errors, or an ensemble filter",
+            FilterDivergence,
+            stacklevel=4,
+        )

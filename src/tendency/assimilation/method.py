@@ -38,6 +38,7 @@ class Diagnostics(eqx.Module):
     log_likelihood: Float[Array, ""]  # of the observations, given those before
     failed: Bool[Array, " member"]  # members of the background that are not finite
     transform: Any = None  # of the members, where the filter is one: a `Transform`
+    effective_size: Any = None  # of weighted particles: 1 / Σ w²
 
 
 class Cycle(eqx.Module):
@@ -210,4 +211,5 @@ def hidden(told: Diagnostics, seen: Array) -> Diagnostics:
         told.misfit,
         told.log_likelihood,
         told.failed,
+        effective_size=told.effective_size,
     )

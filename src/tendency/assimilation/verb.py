@@ -85,6 +85,7 @@ def assimilate(
         saved=record.saved,
         smoothed_mean=smoothed[0],
         smoothed_spread=smoothed[1],
+        effective_size=told.effective_size,
     )
     if not isinstance(told.misfit, Tracer):
         examine(analyses)

@@ -9,12 +9,11 @@ import xarray as xr
 from jaxtyping import Float
 
 from tendency import __version__
-from tendency.equations.build import Built, methods
+from tendency.equations.build import Built
 from tendency.equations.expressions import Numbers
 from tendency.equations.given import FACES
 from tendency.errors import InputError
 from tendency.forecasting import forecast
-from tendency.symbolic.methods import told
 
 
 class Ran(NamedTuple):
@@ -124,7 +123,7 @@ def method_said(built: Built) -> str:
     """How derivatives in space are taken, in words, equation by equation."""
     if not built.grid.axes:
         return "no space"
-    found = told(methods(built.asked))
+    found = built.generated.methods
     return "; ".join(f"{fields}: {how}" if fields else how for fields, how in found)
 
 
