@@ -5,6 +5,8 @@ BIN := .venv/bin
 PEERS := benchmarks/.peers
 KERAS := benchmarks/.keras
 PYQG := benchmarks/.pyqg
+DAPPER := benchmarks/.dapper
+CUTHBERT := benchmarks/.cuthbert
 
 .PHONY: run test lint docs bench clean
 
@@ -26,10 +28,12 @@ docs: .venv/.dev
 bench: .venv/.core $(PEERS)/.installed
 	-$(MAKE) $(KERAS)/.installed
 	-$(MAKE) $(PYQG)/.installed
+	-$(MAKE) $(DAPPER)/.installed
+	-$(MAKE) $(CUTHBERT)/.installed
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv $(PEERS) $(KERAS) $(PYQG) .cache site
+	rm -rf .venv $(PEERS) $(KERAS) $(PYQG) $(DAPPER) $(CUTHBERT) .cache site
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -60,4 +64,14 @@ $(PYQG)/.installed:  # needs the headers of FFTW
 	test -d $(PYQG) || $(PYTHON) -m venv $(PYQG)
 	$(PYQG)/bin/pip install --quiet 'numpy<2' 'cython<3' 'setuptools<70' wheel scipy setuptools_scm pyfftw || { rm -rf $(PYQG); false; }
 	$(PYQG)/bin/pip install --quiet --no-build-isolation pyqg==0.7.2 || { rm -rf $(PYQG); false; }
+	touch $@
+
+$(DAPPER)/.installed:
+	test -d $(DAPPER) || $(PYTHON) -m venv $(DAPPER)
+	$(DAPPER)/bin/pip install --quiet dapper==1.7.1 || { rm -rf $(DAPPER); false; }
+	touch $@
+
+$(CUTHBERT)/.installed:
+	test -d $(CUTHBERT) || $(PYTHON) -m venv $(CUTHBERT)
+	$(CUTHBERT)/bin/pip install --quiet cuthbert==0.1.1 || { rm -rf $(CUTHBERT); false; }
 	touch $@

@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import costs, startup, tables
+from benchmarks import costs, limits, startup, tables
 from benchmarks.measure import HERE, Case, Peer, measure
 
 RATIOS = ("training", "rollout", "recurrent", "analogs", "sparse", "generated")
+RATIOS += ("assimilation",)
 OTHERS = {
     "startup": (startup.measure, tables.starts),
     "compilation": (costs.compilations, tables.compilations),
     "scaling": (costs.scaling, tables.scaling),
+    "limits": (limits.measure, tables.limits),
 }
 RESULTS = HERE / "results.json"
 _OURS = ("tendency", "jax", "jaxlib", "equinox", "numpy")
@@ -32,6 +34,8 @@ _PEERS = {
     ),
     ".keras": ("pdenetgen", "tensorflow-cpu"),
     ".pyqg": ("pyqg",),
+    ".dapper": ("dapper",),
+    ".cuthbert": ("cuthbert",),
 }
 
 

@@ -99,6 +99,28 @@ def scaling(rows: Sequence[Row]) -> str:
     return f"{_table(names, lines)}\nTime goes as points to the power {slope:.2f}.\n"
 
 
+def limits(rows: Sequence[Row]) -> str:
+    """CPU times and memories, and what they must not exceed."""
+    names = ["what", "CPU", "wall", "memory", "asked", "reached"]
+    lines = []
+    for row in rows:
+        most, memory = row["asked"]
+        asked = [f"≤ {most} s"] if most else []
+        asked += [f"< {memory} GB"] if memory else []
+        good = row["cpu"] <= (most or row["cpu"]) and row["memory"] < (memory or 1e9)
+        lines.append(
+            [
+                row["what"],
+                seconds(row["cpu"]),
+                seconds(row["wall"]),
+                f"{row['memory']:.2g} GB",
+                ", ".join(asked),
+                _yes(good) if asked else "",
+            ]
+        )
+    return _table(names, lines)
+
+
 def seconds(value: float) -> str:
     """Three digits and a unit."""
     for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):

@@ -5,7 +5,12 @@ from jaxtyping import PRNGKeyArray
 
 from tendency.assimilation.ensemble import AbstractEnsembleFilter
 from tendency.assimilation.inflation import AbstractInflation, NoInflation
-from tendency.assimilation.transform import Departures, Transform, symmetric_transform
+from tendency.assimilation.transform import (
+    Departures,
+    Transform,
+    rotated_symmetric_transform,
+    symmetric_transform,
+)
 from tendency.cell import Carry
 
 
@@ -30,7 +35,8 @@ class ETKF(AbstractEnsembleFilter):
     def update(
         self, ensemble: Carry, departures: Departures, key: PRNGKeyArray
     ) -> tuple[Carry, Transform]:
-        transform = symmetric_transform(departures)
         if self.rotated:
-            transform = transform.rotated(key)
+            transform = rotated_symmetric_transform(departures, key)
+        else:
+            transform = symmetric_transform(departures)
         return transform.apply(ensemble), transform

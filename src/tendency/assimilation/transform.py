@@ -185,13 +185,42 @@ def mean_preserving_rotation(key: PRNGKeyArray, size: int) -> Square:
 
     Sakov & Oke (2008, Mon. Wea. Rev. 136, 1042), section 3.
     """
-    # Householder: an orthogonal basis whose first vector is along the ones.
-    v = jnp.full((size,), size**-0.5).at[0].add(-1.0)
-    basis = jnp.eye(size) - 2 * jnp.outer(v, v) / (v @ v)
-    q, r = jnp.linalg.qr(jax.random.normal(key, (size - 1, size - 1)))
-    q = q * jnp.sign(jnp.diagonal(r))[None]
-    rest = basis[:, 1:] @ q @ basis[:, 1:].T
-    return 1 / size + rest
+    ones = jnp.ones(size)
+    across = _across(ones)
+    return 1 / size + across @ _rotation(key, size - 1, ones) @ across.T
+
+
+def rotated_symmetric_transform(departures: Departures, key: PRNGKeyArray) -> Transform:
+    """`symmetric_transform`, rotated at random: the same distribution for less.
+
+    With L Lᵀ = I + S Sᵀ every T with TᵀT = (I + S Sᵀ)⁻¹ is U L⁻¹, U orthogonal, and the
+    mean is kept where Uᵀ 1 = Lᵀ 1. Rotated at random all such U are as likely, so that
+    none needs to be the one of the symmetric root, with its eigenvectors.
+    """
+    S, d = departures.anomalies, departures.innovation
+    N, eye = len(S), _eye(len(S), S)
+    factor = jnp.linalg.cholesky(eye + S @ S.T)
+    inverse = solve_triangular(factor, eye, lower=True)
+    ones = jnp.ones_like(factor[0])
+    rest = _across(factor.T @ ones).T @ inverse
+    T = 1 / N + _across(ones) @ (_rotation(key, N - 1, S) @ rest)
+    return Transform(inverse.T @ (inverse @ (S @ d)) * (N - 1) ** -0.5, T)
+
+
+def _across(v: Float[Array, " n"]) -> Float[Array, "n less"]:
+    """An orthonormal basis of what is perpendicular to v, by Householder."""
+    size = v.shape[0]
+    v = v / jnp.linalg.norm(v)
+    v = v.at[0].add(jnp.where(v[0] < 0, -1.0, 1.0))
+    basis = _eye(size, v) - 2 / (v @ v) * jnp.outer(v, v)
+    return basis[:, 1:]
+
+
+def _rotation(key: PRNGKeyArray, size: int, like: Array) -> Square:
+    """A random orthogonal matrix, uniform; directions need no more than 24 bits."""
+    noise = jax.random.normal(key, (size, size), jnp.float32).astype(like.dtype)
+    q, r = jnp.linalg.qr(noise)
+    return q * jnp.sign(jnp.diagonal(r))[None]
 
 
 def _eye(size: int, like: Array) -> Array:

@@ -1,7 +1,8 @@
 """Floor 2: what is observed, where, when and how well.
 
 `Observations` holds the values and all that is known of them: an operator that computes
-their model equivalents from a state (`Select`, `Linear`, or any function), and the
+their model equivalents from a state (`Select`, `Linear`, `Interpolate`,
+or any function), and the
 covariance of their errors (`DiagonalCovariance`, `DenseCovariance`,
 `CovarianceFunction`). `Observation` is what a method of assimilation sees at one time.
 """
@@ -10,6 +11,7 @@ from tendency.observing.covariances import AbstractCovariance as AbstractCovaria
 from tendency.observing.covariances import CovarianceFunction as CovarianceFunction
 from tendency.observing.covariances import DenseCovariance as DenseCovariance
 from tendency.observing.covariances import DiagonalCovariance as DiagonalCovariance
+from tendency.observing.interpolation import Interpolate as Interpolate
 from tendency.observing.observations import Observation as Observation
 from tendency.observing.observations import Observations as Observations
 from tendency.observing.operators import Linear as Linear

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from tendency.errors import InputError
 from tendency.observing.covariances import AbstractCovariance, DiagonalCovariance
+from tendency.observing.interpolation import Interpolate
 from tendency.observing.operators import Select
 
 Operator = Callable[..., Any]
@@ -189,6 +190,8 @@ class Observations(eqx.Module):
         """
         if isinstance(self.operator, Select):
             self.operator.check(state)
+        if isinstance(self.operator, Interpolate):
+            self.operator.check(state, self.arguments, self.seen)
         size = self.values.shape[1]
         try:
             found = eqx.filter_eval_shape(self.at(0).observe, state)
