@@ -7,6 +7,7 @@ checked at every call. Compiled programs are kept in `.cache/jax` at the top of 
 repository, one folder a worker, so that a second run is quicker; delete it at will.
 """
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,27 @@ hypothesis.settings.register_profile(
     "tendency", max_examples=25, deadline=None, derandomize=True
 )
 hypothesis.settings.load_profile("tendency")
+
+
+# A compiled program takes memory mappings, of which Linux lets a process have 65,530:
+# beyond that XLA dies while it compiles.
+_MAPPINGS = 25_000
+_tests = 0
+
+
+@pytest.fixture(autouse=True)
+def _few_mappings():
+    """Let compiled programs go before there are too many."""
+    global _tests
+    yield
+    _tests += 1
+    maps = Path("/proc/self/maps")
+    if _tests % 10 == 0 and maps.exists():
+        with maps.open("rb") as lines:
+            many = sum(1 for _ in lines) > _MAPPINGS
+        if many:
+            jax.clear_caches()
+            gc.collect()
 
 
 @pytest.fixture
