@@ -7,7 +7,6 @@ checked at every call. Compiled programs are kept in `.cache/jax` at the top of 
 repository, one folder a worker, so that a second run is quicker; delete it at will.
 """
 
-import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +76,6 @@ def _few_mappings():
             many = sum(1 for _ in lines) > _MAPPINGS
         if many:
             jax.clear_caches()
-            gc.collect()
 
 
 @pytest.fixture
