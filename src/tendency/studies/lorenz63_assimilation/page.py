@@ -30,7 +30,8 @@ _PROTOCOL = (
     "number here is a mean over segments with its standard error, and what compares "
     "models is the ratio over the same segments and the same observations. Noise is "
     "the standard deviation of what was added to every component and step of the "
-    "training states; where the published table says 0.25 it may mean a variance."
+    "training states; the published 0.25 is taken for a variance, as analogs then err "
+    "as published, and would err far less if it were a standard deviation."
 )
 
 
