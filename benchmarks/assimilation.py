@@ -58,7 +58,7 @@ CASES = (
         tolerance=0.02,
     ),
 )
-NOISE = 0.1  # of a step of the model, where particles need some
+NOISE = 2.0  # per square root of time, which particles need
 
 
 def twin(name, members, cycles, noise=0.0):

@@ -36,7 +36,7 @@ def prepare(problem, twin, members, method):
         k2 = slope(x + dt / 2 * k1)
         k3 = slope(x + dt / 2 * k2)
         x = x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + slope(x + dt * k3))
-        return x + noise * jax.random.normal(key, x.shape) if noise else x
+        return x + noise * dt**0.5 * jax.random.normal(key, x.shape) if noise else x
 
     def steps(x, key):
         if gap == 1:

@@ -19,6 +19,7 @@ from tendency.assimilation.distances import GreatCircle as GreatCircle
 from tendency.assimilation.ensemble import (
     AbstractEnsembleFilter as AbstractEnsembleFilter,
 )
+from tendency.assimilation.estimated import EstimatedErrors as EstimatedErrors
 from tendency.assimilation.etkf import ETKF as ETKF
 from tendency.assimilation.finite_size import EnKFN as EnKFN
 from tendency.assimilation.four_d_var import FourDVar as FourDVar
@@ -51,4 +52,13 @@ from tendency.assimilation.serial import SerialEnSRF as SerialEnSRF
 from tendency.assimilation.smoothers import EnsembleSmoother as EnsembleSmoother
 from tendency.assimilation.smoothers import RauchTungStriebel as RauchTungStriebel
 from tendency.assimilation.stochastic import StochasticEnKF as StochasticEnKF
+from tendency.assimilation.transformed import (
+    AbstractAnamorphosis as AbstractAnamorphosis,
+)
+from tendency.assimilation.transformed import Affine as Affine
+from tendency.assimilation.transformed import Log as Log
+from tendency.assimilation.transformed import Logit as Logit
+from tendency.assimilation.transformed import Quantiles as Quantiles
+from tendency.assimilation.transformed import Some as Some
+from tendency.assimilation.transformed import Transformed as Transformed
 from tendency.assimilation.verb import assimilate as assimilate
