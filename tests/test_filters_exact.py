@@ -29,14 +29,14 @@ def _dynamics():
     return 0.98 * q, np.array([0.1, -0.2, 0.0, 0.3])
 
 
-def _problem(seed=0):
+def _problem(seed=0, seen=3):
     rng = np.random.default_rng(seed)
     A, b = _dynamics()
-    H = rng.normal(size=(3, n))
-    root = rng.normal(size=(3, 3)) + 2 * np.eye(3)
+    H = rng.normal(size=(seen, n))
+    root = rng.normal(size=(seen, seen)) + 2 * np.eye(seen)
     R = root @ root.T
     members = 5 + rng.normal(size=(N, n)) @ rng.normal(size=(n, n))
-    y = 5 + 2 * rng.normal(size=(T, 3))
+    y = 5 + 2 * rng.normal(size=(T, seen))
     steps = GAP * np.arange(1, T + 1)
     obs = Observations.of(y, steps, Linear(jnp.asarray(H)), error=DenseCovariance(R))
     cell = Map(jnp.asarray(A), jnp.asarray(b))
@@ -94,9 +94,9 @@ def _covariances(states):
     return np.einsum("tmi,tmj->tij", anomalies, anomalies) / (states.shape[1] - 1)
 
 
-def _gap(method):
+def _gap(method, seen):
     """How far an ensemble filter is from the Kalman filter, over all cycles."""
-    cell, prior, obs, numbers = _problem()
+    cell, prior, obs, numbers = _problem(seen=seen)
     found = assimilate(cell, prior, obs, method, save=ensembles, key=KEY)
     mean, covariance, likelihood = _filtered(*numbers, np.zeros((n, n)))
     return (
@@ -109,9 +109,11 @@ def _gap(method):
 SQUARE_ROOTS = [ETKF(), ETKF(rotated=True), SerialEnSRF(), SerialEnSRF(rotated=True)]
 
 
+@pytest.mark.filterwarnings("ignore:the filter has lost")  # values are at random
+@pytest.mark.parametrize("seen", [3, 5])  # fewer than half of the members, and more
 @pytest.mark.parametrize("method", SQUARE_ROOTS)
-def test_square_root_filters_are_the_kalman_filter(method):
-    mean, covariance, likelihood = _gap(method)
+def test_square_root_filters_are_the_kalman_filter(method, seen):
+    mean, covariance, likelihood = _gap(method, seen)
     assert mean < 1e-11
     assert covariance < 1e-11
     assert likelihood < 1e-11
@@ -130,7 +132,7 @@ def test_the_deterministic_filter_keeps_more_spread_than_the_kalman_filter():
 def test_the_error_of_perturbed_observations_falls_as_the_root_of_the_members():
     cell, _, obs, numbers = _problem()
     A, b, H, R, _, y = numbers
-    sizes, errors = (32, 512), []
+    sizes, errors = (100, 100_000), []
     rng = np.random.default_rng(3)
     for size in sizes:
         members = rng.normal(size=(size, n))
@@ -142,7 +144,7 @@ def test_the_error_of_perturbed_observations_falls_as_the_root_of_the_members():
         def analysed(key, prior=Carry(jnp.asarray(exact))):  # noqa: B008
             return assimilate(cell, prior, obs[:1], StochasticEnKF(), key=key)
 
-        keys = jax.random.split(KEY, 100)
+        keys = jax.random.split(KEY, 24)
         found = jax.lax.map(lambda key: analysed(key).analysis_spread[0], keys)
         wrong = np.asarray(found) - np.sqrt(np.diagonal(P[0]))
         errors.append(np.sqrt((wrong**2).mean()))

@@ -1,4 +1,4 @@
-"""Bounds that hold, changes of variable that change nothing, errors found online."""
+"""Bounds that hold, and changes of variable that change nothing."""
 
 import jax
 import jax.numpy as jnp
@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from support import Map
 
-from tendency import Gaussian, InputError, Observations, assimilate
+from tendency import InputError, Observations, assimilate
 from tendency.assimilation import (
     ETKF,
     Affine,
-    EstimatedErrors,
-    KalmanFilter,
     Log,
     Logit,
     Multiplicative,
@@ -21,7 +19,6 @@ from tendency.assimilation import (
     Transformed,
 )
 from tendency.cell import Carry
-from tendency.observing import DenseCovariance, Linear
 
 KEY = jax.random.key(0)
 CELL = Map(jnp.array([[0.9, 0.2], [-0.2, 0.8]]), jnp.zeros(2))
@@ -104,28 +101,3 @@ def test_some_leaves_are_changed():
     bad = Transformed(ETKF(), {"q": Log()})
     with pytest.raises(InputError, match="changes of variable do not fit"):
         assimilate(still, prior, obs, bad, key=KEY)
-
-
-def test_the_error_variance_is_found_as_observations_come():
-    """Four times what was given, of a linear model whose other errors are known."""
-    rng = np.random.default_rng(4)
-    A, x, y = np.asarray(CELL.matrix), np.zeros(2), []
-    for _ in range(1500):
-        x = A @ x + 0.6 * rng.normal(size=2)
-        y.append(x + np.sqrt(2.0) * rng.normal(size=2))
-    y = np.array(y)
-    y[::5, 0] = np.nan
-    y[7] = np.nan
-    prior = Gaussian(Carry(jnp.zeros(2)), jnp.eye(2))
-    method = EstimatedErrors(KalmanFilter(0.36 * jnp.eye(2)), times=300.0)
-    for error, factor, within in ((0.5, 4, 0.6), (2.0, 1, 0.15)):
-        obs = Observations.of(y, np.arange(1, 1501), error=error)
-        found = assimilate(CELL, prior, obs, method, key=KEY)
-        assert abs(found.final.belief.factor - factor) < within
-    with pytest.raises(InputError, match=r"memory is 0\.5 times"):
-        EstimatedErrors(KalmanFilter(), times=0.5)
-    dense = Observations.of(
-        y[:1], [1], Linear(jnp.eye(2)), error=DenseCovariance(np.eye(2))
-    )
-    with pytest.raises(InputError, match="DenseCovariance and EstimatedErrors"):
-        assimilate(CELL, prior, dense, method, key=KEY)

@@ -91,10 +91,10 @@ class Perturbed(AbstractCell):
     ) -> Carry:
         if key is None:
             return self.cell.step(carry, forcing)
-        key, noise_key = jax.random.split(key)
+        leaves = jax.tree.leaves(carry.state)
+        key, *keys = jax.random.split(key, 1 + len(leaves))
         new = self.cell.step(carry, forcing, key=key)
         leaves, structure = jax.tree.flatten(new.state)
-        keys = jax.random.split(noise_key, len(leaves))
         scale = self.std.value * self.dt**0.5
         noisy = [
             x + (scale * jax.random.normal(k, x.shape, x.dtype)).astype(x.dtype)

@@ -20,6 +20,7 @@ from tendency.assimilation.ensemble import (
     AbstractEnsembleFilter as AbstractEnsembleFilter,
 )
 from tendency.assimilation.estimated import EstimatedErrors as EstimatedErrors
+from tendency.assimilation.estimated import EstimatedModelError as EstimatedModelError
 from tendency.assimilation.etkf import ETKF as ETKF
 from tendency.assimilation.finite_size import EnKFN as EnKFN
 from tendency.assimilation.four_d_var import FourDVar as FourDVar

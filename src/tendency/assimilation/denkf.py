@@ -1,12 +1,11 @@
 """The deterministic ensemble Kalman filter."""
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from tendency.assimilation.ensemble import AbstractEnsembleFilter
 from tendency.assimilation.inflation import AbstractInflation, NoInflation
-from tendency.assimilation.transform import Departures, Transform, precision
+from tendency.assimilation.transform import Departures, ThinTransform, gain_of
 from tendency.cell import Carry
 
 
@@ -22,9 +21,9 @@ class DEnKF(AbstractEnsembleFilter):
 
     def update(
         self, ensemble: Carry, departures: Departures, key: PRNGKeyArray
-    ) -> tuple[Carry, Transform]:
+    ) -> tuple[Carry, ThinTransform]:
         S, d = departures.anomalies, departures.innovation
-        P = precision(S)  # and I - S Sᵀ P / 2 = (I + P) / 2
-        half = (jnp.eye(len(S), dtype=S.dtype) + P) / 2
-        transform = Transform(P @ (S @ d) * (len(S) - 1) ** -0.5, half)
+        gain = gain_of(S)
+        mean = d @ gain * (len(S) - 1) ** -0.5
+        transform = ThinTransform(mean, -S / 2, gain)
         return transform.apply(ensemble), transform

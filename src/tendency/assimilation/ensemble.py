@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from tendency.assimilation.inflation import AbstractInflation
+from tendency.assimilation.inflation import AbstractInflation, noise_like
 from tendency.assimilation.method import AbstractFilter, Diagnostics
 from tendency.assimilation.transform import (
     Departures,
+    ThinTransform,
     Transform,
     failed_members,
     mean_and_spread,
@@ -47,7 +48,7 @@ class AbstractEnsembleFilter(AbstractFilter):
     @abc.abstractmethod
     def update(
         self, ensemble: Carry, departures: Departures, key: PRNGKeyArray
-    ) -> tuple[Carry, Transform | None]:
+    ) -> tuple[Carry, Transform | ThinTransform | None]:
         """The corrected ensemble, and the transform that did it where there is one."""
 
     def begin(self, cell: AbstractCell, prior: Any) -> EnsembleBelief:
@@ -92,6 +93,15 @@ class AbstractEnsembleFilter(AbstractFilter):
             seen_background, analysis, departures, belief.inflation, inflation_key
         )
         return EnsembleBelief(analysis, memory), told
+
+    def widened(
+        self, belief: EnsembleBelief, std: PyTree[Array], key: PRNGKeyArray
+    ) -> EnsembleBelief:
+        """With independent noise added to the states, of that standard deviation."""
+        ensemble = belief.ensemble
+        noise = noise_like(ensemble.state, std, key)
+        states = jax.tree.map(jnp.add, ensemble.state, noise)
+        return EnsembleBelief(Carry(states, ensemble.memory), belief.inflation)
 
     def unseen(self, belief: EnsembleBelief) -> EnsembleBelief:
         return belief

@@ -56,6 +56,31 @@ def _spread_out(ensemble: Carry, factor: Array) -> Carry:
     return jax.tree.map(leaf, ensemble)
 
 
+def noise_like(
+    states: PyTree[Array], std: PyTree[Array], key: PRNGKeyArray
+) -> PyTree[Array]:
+    """Independent Gaussian noise of the standard deviation `std`, members first.
+
+    `std` is one number, or a pytree like the state of one member.
+    """
+    leaves, structure = jax.tree.flatten(states)
+    keys = jax.random.split(key, len(leaves))
+
+    def leaf(x, s, k):
+        s = jnp.broadcast_to(s.astype(x.dtype), x.shape[1:])
+        return s[None] * jax.random.normal(k, x.shape, x.dtype)
+
+    rows = zip(leaves, stds_of(structure, std), keys, strict=True)
+    return jax.tree.unflatten(structure, [leaf(*row) for row in rows])
+
+
+def stds_of(structure: Any, std: PyTree[Array]) -> list[Array]:
+    """One standard deviation a leaf of the state, from a pytree like it or a number."""
+    if jax.tree.structure(std) == structure:
+        return jax.tree.leaves(std)
+    return [std] * structure.num_leaves
+
+
 class NoInflation(AbstractInflation):
     """Leave the ensemble as it is."""
 
@@ -108,18 +133,8 @@ class Additive(AbstractInflation):
         return ensemble
 
     def after(self, background, analysis, departures, memory, key):
-        leaves, structure = jax.tree.flatten(analysis.state)
-        keys = jax.tree.unflatten(structure, list(jax.random.split(key, len(leaves))))
-        std = self.std
-        if jax.tree.structure(std) != structure:
-            std = jax.tree.unflatten(structure, [std] * len(leaves))
-
-        def leaf(x, s, k):
-            noise = jax.random.normal(k, x.shape, x.dtype)
-            s = jnp.broadcast_to(s.astype(x.dtype), x.shape[1:])
-            return x + s[None] * centred(noise)[1]
-
-        state = jax.tree.map(leaf, analysis.state, std, keys)
+        noise = noise_like(analysis.state, self.std, key)
+        state = jax.tree.map(lambda x, e: x + centred(e)[1], analysis.state, noise)
         return Carry(state, analysis.memory), memory
 
 

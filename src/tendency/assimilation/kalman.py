@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from tendency.assimilation.inflation import stds_of
 from tendency.assimilation.method import AbstractFilter, Diagnostics
 from tendency.assimilation.prior import Gaussian
 from tendency.cell import AbstractCell, Carry
@@ -109,6 +110,18 @@ class KalmanFilter(AbstractFilter):
             ~jnp.isfinite(row).all()[None],
         )
         return analysis, told
+
+    def widened(
+        self, belief: GaussianBelief, std: PyTree[Array], key: PRNGKeyArray
+    ) -> GaussianBelief:
+        """With the variances of independent errors added to those of the state."""
+        leaves, structure = jax.tree.flatten(belief.mean.state)
+        stds = zip(leaves, stds_of(structure, std), strict=True)
+        wide = [jnp.broadcast_to(s.astype(x.dtype), x.shape) for x, s in stds]
+        none = jax.tree.map(jnp.zeros_like, belief.mean.memory)
+        added = row_of(Carry(jax.tree.unflatten(structure, wide), none))[0] ** 2
+        covariance = belief.covariance + jnp.diag(added.astype(belief.covariance.dtype))
+        return GaussianBelief(belief.mean, covariance, belief.transition)
 
     def unseen(self, belief: GaussianBelief) -> GaussianBelief:
         eye = jnp.eye(len(belief.covariance), dtype=belief.covariance.dtype)

@@ -9,9 +9,9 @@ from tendency.assimilation.ensemble import AbstractEnsembleFilter
 from tendency.assimilation.inflation import AbstractInflation, NoInflation
 from tendency.assimilation.transform import (
     Departures,
-    Transform,
+    ThinTransform,
     centred,
-    precision,
+    gain_of,
 )
 from tendency.cell import Carry
 
@@ -29,16 +29,14 @@ class StochasticEnKF(AbstractEnsembleFilter):
 
     def update(
         self, ensemble: Carry, departures: Departures, key: PRNGKeyArray
-    ) -> tuple[Carry, Transform]:
+    ) -> tuple[Carry, ThinTransform]:
         S, d = departures.anomalies, departures.innovation
         N = len(S)
         noise = jax.random.normal(key, S.shape, S.dtype)
         seen = departures.observation.seen[None]
         noise = jnp.where(seen, noise, jnp.zeros_like(noise))
         noise = centred(noise)[1] * (N / (N - 1)) ** 0.5
-        # With P = (I + S Sᵀ)⁻¹, of which S Sᵀ P = I - P, member i moves by
-        # (d - √(N-1) sᵢ - εᵢ)ᵀ Sᵀ P A / √(N-1).
-        P = precision(S)
-        gain = (P @ S) * (N - 1) ** -0.5
-        transform = Transform(gain @ d, P - noise @ gain.T)
+        # With G = Sᵀ (I + S Sᵀ)⁻¹ member i moves by (d - √(N-1) sᵢ - εᵢ)ᵀ G A / √(N-1).
+        gain, root = gain_of(S), (N - 1) ** -0.5
+        transform = ThinTransform(d @ gain * root, -(S + root * noise), gain)
         return transform.apply(ensemble), transform

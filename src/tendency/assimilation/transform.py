@@ -85,6 +85,38 @@ class Transform(eqx.Module):
         return Transform(self.mean, rotation @ self.anomalies)
 
 
+class ThinTransform(eqx.Module):
+    """E' = x + (w + I + L R) A: of many members and few observations.
+
+    Nothing in it has the size of the members squared, but for its `matrix`.
+    """
+
+    mean: Float[Array, " member"]  # w
+    left: Float[Array, "member obs"]  # L
+    right: Float[Array, "obs member"]  # R
+
+    def apply(self, ensemble: PyTree[Array]) -> PyTree[Array]:
+        """Recombine the members of every inexact array; counters are left as they are.
+
+        As `Transform.apply` does.
+        """
+
+        def leaf(x):
+            if not eqx.is_inexact_array(x):
+                return x
+            row = centred(x)[1].reshape(len(x), -1)
+            moved = self.left.astype(x.dtype) @ (self.right.astype(x.dtype) @ row)
+            moved = moved + (self.mean.astype(x.dtype) @ row)[None]
+            return x + moved.reshape(x.shape)
+
+        return jax.tree.map(leaf, ensemble)
+
+    def matrix(self) -> Square:
+        """M with E' = M E."""
+        eye = jnp.eye(len(self.mean), dtype=self.mean.dtype)
+        return Transform(self.mean, eye + self.left @ self.right).matrix()
+
+
 def recombined(ensemble: PyTree[Array], weights: Square) -> PyTree[Array]:
     """Weigh the anomalies, x + `weights` A, of every inexact array of an ensemble."""
 
@@ -126,14 +158,14 @@ def failed_members(ensemble: Carry) -> Array:
     return jnp.stack(rows).any(0)
 
 
-def precision(S: Float[Array, "member obs"]) -> Square:
-    """(I + S Sᵀ)⁻¹, by way of the smaller of members and observations."""
+def gain_of(S: Float[Array, "member obs"]) -> Float[Array, "obs member"]:
+    """(I + SᵀS)⁻¹ Sᵀ = Sᵀ (I + S Sᵀ)⁻¹, by way of the smaller side."""
     N, m = S.shape
     if m < N:
         factor = jnp.linalg.cholesky(_eye(m, S) + S.T @ S)
-        return _eye(N, S) - S @ cho_solve((factor, True), S.T)
+        return cho_solve((factor, True), S.T)
     factor = jnp.linalg.cholesky(_eye(N, S) + S @ S.T)
-    return cho_solve((factor, True), _eye(N, S))
+    return cho_solve((factor, True), S).T
 
 
 def symmetric_transform(departures: Departures) -> Transform:
@@ -193,18 +225,30 @@ def mean_preserving_rotation(key: PRNGKeyArray, size: int) -> Square:
 def rotated_symmetric_transform(departures: Departures, key: PRNGKeyArray) -> Transform:
     """`symmetric_transform`, rotated at random: the same distribution for less.
 
-    With L Lᵀ = I + S Sᵀ every T with TᵀT = (I + S Sᵀ)⁻¹ is U L⁻¹, U orthogonal, and the
-    mean is kept where Uᵀ 1 = Lᵀ 1. Rotated at random all such U are as likely, so that
-    none needs to be the one of the symmetric root, with its eigenvectors.
+    Every T with TᵀT = (I + S Sᵀ)⁻¹ and T 1 = 1 is a rotation of every other, and
+    rotated at random all are as likely: none needs to be the symmetric root, with its
+    eigenvectors.
     """
     S, d = departures.anomalies, departures.innovation
-    N, eye = len(S), _eye(len(S), S)
-    factor = jnp.linalg.cholesky(eye + S @ S.T)
-    inverse = solve_triangular(factor, eye, lower=True)
-    ones = jnp.ones_like(factor[0])
-    rest = _across(factor.T @ ones).T @ inverse
-    T = 1 / N + _across(ones) @ (_rotation(key, N - 1, S) @ rest)
-    return Transform(inverse.T @ (inverse @ (S @ d)) * (N - 1) ** -0.5, T)
+    N, m = S.shape
+    perpendicular = _across(jnp.ones_like(S[:, 0]))
+    rotation = perpendicular @ _rotation(key, N - 1, S)
+    if 2 * m > N:
+        # With L Lᵀ = I + S Sᵀ it is U L⁻¹, where the rotation U takes Lᵀ 1 to 1.
+        factor = jnp.linalg.cholesky(_eye(N, S) + S @ S.T)
+        inverse = solve_triangular(factor, _eye(N, S), lower=True)
+        mean = inverse.T @ (inverse @ (S @ d))
+        rest = _across(factor.sum(0)).T @ inverse
+    else:
+        # With L Lᵀ = I + SᵀS it is I - S (I + L)⁻ᵀ L⁻¹ Sᵀ: Andrews (1968, AIAA J. 6,
+        # 1165), transposed.
+        factor = jnp.linalg.cholesky(_eye(m, S) + S.T @ S)
+        inner = solve_triangular(factor, S.T, lower=True)
+        mean = inner.T @ solve_triangular(factor, d, lower=True)
+        outside = _eye(m, S) + factor
+        outer = solve_triangular(outside, (perpendicular.T @ S).T, lower=True)
+        rest = perpendicular.T - outer.T @ inner
+    return Transform(mean * (N - 1) ** -0.5, 1 / N + rotation @ rest)
 
 
 def _across(v: Float[Array, " n"]) -> Float[Array, "n less"]:
