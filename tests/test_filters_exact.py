@@ -195,6 +195,29 @@ def test_a_fixed_lag_sees_so_many_later_times():
     assert np.abs(found.smoothed_mean[5] - until.smoothed_mean[5]).max() > 1e-3
 
 
+@pytest.mark.parametrize("part", [1, 4])
+def test_a_fixed_lag_goes_on_over_the_parts_of_an_assimilation(part):
+    """What the last part has not yet seen the next one corrects."""
+    cell, now, obs, _ = _problem()
+    method = EnsembleSmoother(ETKF(rotated=True), lag=3)
+    whole = assimilate(cell, now, obs[:12], method, key=KEY)
+    for i in range(0, 12, part):
+        found = assimilate(cell, now, obs[i : i + part], method, key=KEY)
+        now = found.final
+        revised = now.belief.revised
+        for j, step in enumerate(np.asarray(revised.steps)):
+            at = i - 3 + j  # which of all times it is
+            assert step == (obs.steps[at] if at >= 0 else -1)
+            if at < 0:
+                assert np.isnan(revised.mean[j]).all()
+            elif at + 3 < i + part:
+                gap = np.abs(revised.mean[j] - whole.smoothed_mean[at])
+                assert gap.max() < 1e-12
+                gap = np.abs(revised.spread[j] - whole.smoothed_spread[at])
+                assert gap.max() < 1e-12
+    assert now.belief.ensemble.state.shape == (N, n)
+
+
 def test_times_without_observations_are_smoothed_too():
     """A row of missing values is a time like any other, for both smoothers."""
     cell, prior, obs, numbers = _problem()

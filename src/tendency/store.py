@@ -35,6 +35,8 @@ _MODULES = (
     "tendency.networks",
     "tendency.statistical",
     "tendency.data",
+    "tendency.observing",
+    "tendency.assimilation",
     "diffrax",
     "optimistix",
     "lineax",

@@ -11,7 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from tendency.assimilation.ensemble import AbstractEnsembleFilter, EnsembleBelief
 from tendency.assimilation.kalman import (
@@ -28,9 +28,35 @@ from tendency.assimilation.method import (
     Run,
     cycled,
 )
-from tendency.assimilation.transform import mean_and_spread, recombined
+from tendency.assimilation.transform import mean_and_spread, members, recombined
 from tendency.cell import AbstractCell
 from tendency.errors import InputError
+
+
+class Revised(eqx.Module):
+    """States of times before those of a part, as observations of the part correct them.
+
+    The oldest comes first; where there was no such time the step is -1, numbers NaN.
+    """
+
+    steps: Int[Array, " lag"]  # of the model
+    mean: PyTree[Array]  # time first
+    spread: PyTree[Array]
+
+
+class SmootherBelief(eqx.Module):
+    """The belief of a filter, and the last `lag` times that are still corrected."""
+
+    filtered: EnsembleBelief
+    revised: Revised | None = None
+    states: PyTree[Array] = None  # of the members after each analysis, time first
+    matrices: Float[Array, "lag member member"] | None = None  # of each analysis
+    steps: Int[Array, " lag"] | None = None
+
+    @property
+    def ensemble(self) -> Any:
+        """The members at the last time."""
+        return self.filtered.ensemble
 
 
 class EnsembleSmoother(AbstractMethod):
@@ -45,7 +71,8 @@ class EnsembleSmoother(AbstractMethod):
 
     The memory holds the ensemble of all times. The past is linked to the present by the
     correlations within the ensemble, so that over many times a small or nonlinear
-    ensemble is better with a `lag`.
+    ensemble is better with a `lag`. With one, an assimilation in parts goes on
+    correcting the last times of the part before: `final.belief.revised` has them.
 
     Arguments:
         filter: any ensemble filter whose analysis is a transform of the members.
@@ -65,11 +92,25 @@ class EnsembleSmoother(AbstractMethod):
                 "observations was expected; None is for all of them"
             )
 
-    def begin(self, cell: AbstractCell, prior: Any) -> EnsembleBelief:
-        return self.filter.begin(cell, prior)
+    def begin(self, cell: AbstractCell, prior: Any) -> SmootherBelief:
+        filtered = self.filter.begin(cell, prior)
+        if self.lag is None:
+            return SmootherBelief(filtered)
+        lag, state = self.lag, filtered.ensemble.state
+        N = members(filtered.ensemble)
 
-    def state(self, belief: EnsembleBelief) -> PyTree[Array]:
-        return self.filter.state(belief)
+        def none(x):
+            return jnp.full((lag, *x.shape), jnp.nan, x.dtype)
+
+        states = jax.tree.map(none, state)
+        steps = jnp.full((lag,), -1, jnp.int32)
+        revised = Revised(steps, *jax.vmap(mean_and_spread)(states))
+        S = jax.tree.leaves(state)[0]
+        eye = jnp.broadcast_to(jnp.eye(N, dtype=S.dtype), (lag, N, N))
+        return SmootherBelief(filtered, revised, states, eye, steps)
+
+    def state(self, belief: SmootherBelief) -> PyTree[Array]:
+        return self.filter.state(belief.filtered)
 
     def run(
         self, cell: AbstractCell, start: Progress, run: Run
@@ -85,14 +126,36 @@ class EnsembleSmoother(AbstractMethod):
             return state, matrix_of(cycle), run.save(cycle)
 
         kept = dataclasses.replace(run, save=keep)
-        end, record = cycled(self.filter, cell, start, kept)
-        ensembles, matrices, saved = record.saved
-        products = products_after(matrices, self.lag)
+        before, lag = start.belief, self.lag
+        begin = Progress(before.filtered, start.step)
+        end, record = cycled(self.filter, cell, begin, kept)
+        states, matrices, saved = record.saved
+        if lag is not None:
+            states, matrices = jax.tree.map(
+                lambda old, new: jnp.concatenate([old, new.astype(old.dtype)]),
+                (before.states, before.matrices),
+                (states, matrices),
+            )
 
         def smooth(states, product):
             return mean_and_spread(recombined(states, product))
 
-        smoothed = jax.lax.map(lambda pair: smooth(*pair), (ensembles, products))
+        pairs = states, products_after(matrices, lag)
+        smoothed = jax.lax.map(lambda pair: smooth(*pair), pairs)
+        belief = SmootherBelief(end.belief)
+        if lag is not None:
+            steps = (start.step + jnp.cumsum(run.gaps)).astype(jnp.int32)
+            steps = jnp.concatenate([before.steps, steps])
+            past, smoothed = (
+                jax.tree.map(lambda a, s=s: a[s], smoothed)
+                for s in (slice(None, lag), slice(lag, None))
+            )
+            belief = SmootherBelief(
+                end.belief,
+                Revised(before.steps, *past),
+                *jax.tree.map(lambda a: a[-lag:], (states, matrices, steps)),
+            )
+        end = Progress(belief, end.step)
         return end, dataclasses.replace(record, saved=saved, smoothed=smoothed)
 
 
