@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from tendency import Integrated, Observations, ensemble_of, forecast
 from tendency.cell import AbstractCell, Carry, forcing_at
+from tendency.physics import Lorenz96
 from tendency.windows import Windows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -131,6 +133,17 @@ def child(code: str, *arguments: str, **environment: str) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def lorenz96_twin(members: int, times: int):
+    """A cell, an ensemble about the truth, and observations of all components."""
+    cell = Integrated(Lorenz96(), 0.05)
+    start, _ = forecast(cell, cell.init(jnp.zeros(40).at[0].set(1.0)), 400)
+    _, truth = forecast(cell, start, times)
+    errors = jax.random.normal(jax.random.key(1), truth.shape)
+    observations = Observations.of(truth + errors, np.arange(1, times + 1), error=1.0)
+    prior = ensemble_of(cell, start.state, 1.0, size=members, key=jax.random.key(2))
+    return cell, prior, observations
 
 
 def noisy_series(times: int, noise: float = 0.1) -> np.ndarray:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from support import Map, oscillator
+from support import Map, child, oscillator
 
 from tendency import (
     Gaussian,
@@ -365,3 +365,34 @@ def test_the_layout_of_the_data_names_what_it_knows():
     assert np.array_equal(data["x"], [10.0, 20.0])
     assert np.array_equal(data["step"], [1, 3])
     assert np.array_equal(data["time"], days[1::2])
+
+
+SHARED = """
+import jax.numpy as jnp
+import numpy as np
+from support import lorenz96_twin
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from tendency import assimilate
+from tendency.assimilation import ETKF, Multiplicative
+
+mesh = Mesh(np.array(jax.devices()), ("member",))
+assert mesh.size == 4
+cell, prior, observations = lorenz96_twin(members=16, times=10)
+spread = jax.device_put(prior, NamedSharding(mesh, PartitionSpec("member")))
+method = ETKF(Multiplicative(1.02), rotated=True)
+one, four = (
+    assimilate(cell, p, observations, method, key=jax.random.key(3))
+    for p in (prior, spread)
+)
+print(abs(one.analysis_mean - four.analysis_mean).max())
+print(len(four.final.belief.ensemble.state.sharding.device_set))
+"""
+
+
+def test_members_spread_over_devices_give_the_same_analyses():
+    process = child(SHARED, XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    out, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+    difference, devices = out.split()
+    assert float(difference) < 1e-10
+    assert devices == "4"
