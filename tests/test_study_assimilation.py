@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tendency.assimilation import ETKF, Multiplicative
+from tendency.assimilation import ETKF, Multiplicative, ThreeDVar, climatology
 from tendency.integrate import Integrated
 from tendency.physics import Lorenz63
 from tendency.scores.records import read_scores
@@ -16,6 +16,7 @@ from tendency.studies.lorenz63_assimilation import study as l63
 from tendency.studies.lorenz63_assimilation.evaluate import ratio
 from tendency.studies.lorenz63_assimilation.twin import Size, simulate, with_noise
 from tendency.studies.lorenz96_assimilation import methods
+from tendency.studies.lorenz96_assimilation import page as l96_page
 from tendency.studies.lorenz96_assimilation import study as l96
 from tendency.studies.lorenz96_assimilation.methods import Row
 from tendency.studies.lorenz96_assimilation.twin import reach
@@ -58,10 +59,14 @@ def test_published_numbers_stand_beside_ours():
         *(0.65, 1.17, 1.81)
     ]
     assert {row.name: dict(row.dapper) for row in methods.ROWS if row.dapper} == {
+        "OI from the climate": {None: 0.94},
+        "3DVar, 0.02 of the climate's covariance": {None: 0.435},
         "ETKF, inflation 1.02, rotated": {24: 0.178},
         "DEnKF, inflation 1.01": {40: 0.192},
         "EnKF-N, twice the weight, rotated": {24: 0.186},
         "Stochastic EnKF, inflation 1.06": {40: 0.227},
+        "LETKF, inflation 1.04, length 4": {7: 0.226},
+        "IEnKS of 4 times, inflation 1.03, every 4th step": {20: 0.296},
     }
 
 
@@ -101,12 +106,27 @@ def test_lorenz63_is_followed_and_written(tmp_path, monkeypatch):
 def test_lorenz96_reaches_the_table_and_is_written(tmp_path, monkeypatch):
     assert "lorenz96-assimilation" in names()
     method = ETKF(Multiplicative(jnp.array(1.02)), rotated=True)
-    row = Row("ETKF, inflation 1.02, rotated", method, (24,), (24,), {24: 0.178})
-    monkeypatch.setattr(l96, "ROWS", (row,))
+    name, other = "ETKF, inflation 1.02, rotated", "3DVar, 0.02 of the climate"
+    rows = (
+        Row(name, lambda _: method, (24,), (24,), {24: 0.178}),
+        Row(
+            other,
+            lambda states: ThreeDVar(climatology(states, 0.02)),
+            (None,),
+            (None,),
+            {None: 0.435},
+            every=2,
+        ),
+    )
+    monkeypatch.setattr(l96, "ROWS", rows)
+    monkeypatch.setattr(l96_page, "ROWS", rows)
     monkeypatch.setattr(l96, "QUICK_CYCLES", 250)
     lorenz96_assimilation.run(tmp_path, seed=0, small=True, say=lambda _: None)
     _, scores = read_scores(tmp_path / "scores.json")
-    at = {s.metric: s for s in scores}
+    at = {s.metric: s for s in scores if s.model == name}
+    (static,) = [s for s in scores if s.model == other and s.metric == "rmse_filter"]
+    assert 0.3 < static.value < 1
+    assert static.case == "no ensemble"
     assert at["rmse_filter"].value < 0.25  # of few cycles, the first among them
     assert at["rmse_filter"].published == 0.178
     assert at["spread_filter"].value == pytest.approx(at["rmse_filter"].value, rel=0.25)

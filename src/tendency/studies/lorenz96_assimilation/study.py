@@ -12,11 +12,11 @@ from tendency.report.results import write_results
 from tendency.scores.records import Score
 from tendency.studies.lorenz96_assimilation.methods import ROWS
 from tendency.studies.lorenz96_assimilation.page import make_page
-from tendency.studies.lorenz96_assimilation.twin import Reached, reach
+from tendency.studies.lorenz96_assimilation.twin import Reached, climate, reach
 
 CYCLES, SEEDS = 10_000, 4
 QUICK_CYCLES, QUICK_SEEDS = 1_000, 2
-Found = dict[tuple[str, int], Reached]  # by the name of the row, and the members
+Found = dict[tuple[str, int | None], Reached]  # by row and members
 
 
 def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> None:
@@ -29,14 +29,21 @@ def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> Non
     cycles, seeds = (QUICK_CYCLES, QUICK_SEEDS) if small else (CYCLES, SEEDS)
     keys = jax.random.split(jax.random.key(seed), seeds)
     found: Found = {}
+    states = climate(jax.random.fold_in(jax.random.key(seed), seeds))
     for row in ROWS:
+        method = row.method(states)
         for members in row.quick if small else row.sizes:
             start = time.perf_counter()
-            mine = reach(row.method, members, cycles, keys)
+            mine = reach(
+                method, members, min(cycles, row.most or cycles), keys, row.every
+            )
             found[row.name, members] = mine
             lost = f", {mine.lost} lost" * (mine.lost > 0)
             seconds = time.perf_counter() - start
-            say(f"{row.name:34} {members:3} {mine.median:.3f}{lost}  {seconds:.0f} s")
+            say(
+                f"{row.name:48} {members or '':>3} {mine.median:.3f}{lost}"
+                f"  {seconds:.0f} s"
+            )
     seconds = time.perf_counter() - began
     provenance = Provenance.here(seed=seed, wall_seconds=seconds)
     page = make_page(found, cycles, seeds, provenance)
@@ -48,11 +55,18 @@ def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> Non
 
 def scores_of(found: Found) -> list[Score]:
     """The case is the number of members; medians over the seeds."""
-    dapper = {(row.name, n): v for row in ROWS for n, v in row.dapper.items()}
+    rows = {row.name: row for row in ROWS}
     scores = []
     for (name, members), mine in found.items():
-        case = f"{members} members"
-        theirs = dapper.get((name, members))
+        case = f"{members} members" if members else "no ensemble"
+        theirs = rows[name].dapper.get(members)
+        if mine.smoothed is not None:
+            smoothed, other = float(np.median(mine.smoothed)), rows[name].smoother
+            scores.append(
+                Score(
+                    case, name, "rmse_smoother", None, smoothed, "1", other.get(members)
+                )
+            )
         for metric, value, other in (
             ("rmse_filter", mine.median, theirs),
             ("rmse_filter_largest", float(mine.error.max()), None),
