@@ -57,7 +57,7 @@ class Observations(eqx.Module):
     operator: Operator
     error: AbstractCovariance
     arguments: PyTree[Array] = None  # of the operator, time first
-    positions: Float[Array, "*time obs space"] | None = None
+    positions: Float[Array | np.ndarray, "*time obs space"] | None = None
 
     @classmethod
     def of(
@@ -144,7 +144,10 @@ class Observations(eqx.Module):
             operator,
             error.checked(known),
             jax.tree.map(jnp.asarray, arguments),
-            None if positions is None else jnp.asarray(positions, float),
+            # Those of NumPy stay so, and are known while a program is traced.
+            positions
+            if isinstance(positions, Array | None)
+            else np.asarray(positions, float),
         )
 
     def __len__(self) -> int:
@@ -171,6 +174,7 @@ class Observations(eqx.Module):
     def at(self, index: int | Array) -> Observation:
         """Those of one time."""
         positions = self.positions
+        positions = None if positions is None else jnp.asarray(positions)
         if positions is not None and positions.ndim == 3:
             positions = positions[index]
         return Observation(

@@ -83,7 +83,6 @@ def climate(key: Key[Array, ""]) -> Climate:
     return forecast(cell, cell.init(start), 101_000, every=10)[1][100:]
 
 
-@eqx.filter_jit
 def _all(method, members: int | None, cycles: int, keys, every: int):
     cell = Integrated(Lorenz96(), DT)
     steps = every * np.arange(1, cycles + 1)
@@ -106,4 +105,5 @@ def _all(method, members: int | None, cycles: int, keys, every: int):
         spread = jnp.sqrt(jnp.mean(found.analysis_spread**2, 1))
         return error(found.analysis_mean), spread, smoothed
 
-    return jax.vmap(one)(keys)
+    # The method is closed over: what is near a point must be known to the compiler.
+    return jax.jit(jax.vmap(one))(keys)
