@@ -16,9 +16,9 @@ import sympy
 from jaxtyping import Complex, Float
 
 from tendency.equations.expressions import Expr
-from tendency.equations.linear import Entry, coefficients
 from tendency.equations.start import Start
 from tendency.errors import InputError
+from tendency.symbolic.linear import Entry, coefficients
 from tendency.symbolic.lowering import defined
 from tendency.symbolic.written import written
 

@@ -17,9 +17,9 @@ from tendency.equations.build import Built
 from tendency.equations.doubts import doubts
 from tendency.equations.eigenvalues import floored, longest_step
 from tendency.equations.expressions import Expr
-from tendency.equations.linear import Entry, coefficients
 from tendency.equations.start import Start
 from tendency.errors import InputError
+from tendency.symbolic.linear import Entry, coefficients
 
 
 class Stability(NamedTuple):

@@ -15,6 +15,7 @@ from tendency.grid import HALF, Grid
 from tendency.symbolic.generated import Generated
 from tendency.symbolic.meaning import Mean
 from tendency.symbolic.system import TIME, System
+from tendency.symbolic.unknowns import Field
 
 
 class Start(NamedTuple):
@@ -69,7 +70,7 @@ class Start(NamedTuple):
             InputError: it holds what has no value, such as the slope of a flux.
         """
         names: dict[Expr, Any] = {TIME: self.forcing.get(str(TIME), 0.0)}
-        given = self.tendency.parameters
+        given = self.tendency.values
         names |= {s: float(given[str(s)]) for s in self.system.parameters}
         coordinates = self.grid.coordinates()
         names |= {s: coordinates[str(s)] for s in self.system.coordinates}
@@ -105,7 +106,12 @@ class Start(NamedTuple):
 
     def _on_cells(self, field: Expr) -> Any:
         name = field.func.__name__
-        for given in (self.tendency.constants.value, self.forcing):
+        unknown = {
+            n: u.value
+            for n, u in self.tendency.unknowns.items()
+            if isinstance(u, Field)
+        }
+        for given in (self.tendency.constants.value, unknown, self.forcing):
             if name in given:
                 return np.asarray(given[name])
         if name not in self.state:

@@ -17,6 +17,7 @@ from tendency.networks.recurrent import many_to_many as many_to_many
 from tendency.networks.recurrent import many_to_one as many_to_one
 from tendency.networks.recurrent import one_to_many as one_to_many
 from tendency.networks.recurrent import one_to_one as one_to_one
+from tendency.networks.scalar_mlp import ScalarMLP as ScalarMLP
 from tendency.networks.scaling import Scaling as Scaling
 from tendency.networks.stencil_regression import (
     stencil_regression as stencil_regression,

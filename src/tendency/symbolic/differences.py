@@ -9,6 +9,7 @@ Beyond the ends of an axis stand ghosts: periodic copies, or the values that mak
 polynomial through the first points obey the boundary condition.
 """
 
+import itertools
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Literal, NamedTuple
@@ -25,11 +26,13 @@ from tendency.symbolic.coasts import Coast, Masks, Shores, water_of
 from tendency.symbolic.elliptic import Elliptic
 from tendency.symbolic.ghosts import Ghosts
 from tendency.symbolic.lowering import Lowering, Place, defined
-from tendency.symbolic.meaning import Jacobian
+from tendency.symbolic.orders import require_few_orders
 from tendency.symbolic.program import Expression, Program
 from tendency.symbolic.sums import scaled, weighted
 from tendency.symbolic.system import Expr, System
 from tendency.symbolic.transport import Transport
+from tendency.symbolic.unknowns import Whole
+from tendency.symbolic.written import written
 
 Reach = dict[str, tuple[tuple[int, int], ...]]  # points of a field beyond its ends
 
@@ -119,6 +122,7 @@ class Stencils(Lowering):
         self.ghosts = Ghosts(self, method.order, self.offsets, boundaries)
         # Diagnostic fields with conditions of their own are computed, not put in.
         own = {name for name, _ in boundaries}
+        own |= {n for n, u in system.unknowns.items() if isinstance(u, Whole)}
         known = defined(system, kept={f for f in system.diagnostic if _name(f) in own})
         self.known = known
         self.starts: dict[Expr, str] = {}  # other fields -> the name of their values
@@ -151,23 +155,13 @@ class Stencils(Lowering):
             name = field.func.__name__
             place = Place(self.offsets[name], ((0, 0),) * self.dim)
             tendency = tendency.xreplace(self.known)
-            self._well_posed(name, tendency)
+            require_few_orders(name, tendency, self.system, self.grid)
             value = of[name].transport.sum_of_terms(field, tendency, place)
             value = float(value) if isinstance(value, int) else value
             if self.shores is not None:
                 value = self.shores.tendency(value, place)
             outputs.append((name, self.assign(f"d_t_{name}", value)))
         return outputs
-
-    def _well_posed(self, name: str, tendency: Expr):
-        for symbol, axis in zip(self.system.coordinates, self.grid.axes, strict=True):
-            order = 0 if axis.periodic else _highest(tendency, symbol)
-            if order > 2:
-                raise InputError(
-                    f"the equation of {name} holds a derivative of order {order} along "
-                    f"{axis.name}, which is bounded: one condition at each end does "
-                    "not determine its solution, make the axis periodic"
-                )
 
     # Fields, where they stand and elsewhere
 
@@ -365,6 +359,26 @@ class Stencils(Lowering):
             value = scaled(total, factor, [self.steps[i]] * times)
         return self.over_length(value, i, place) if times else value
 
+    def around(self, node: Expr, place: Place, reach: int) -> list[Expression]:
+        wide = place
+        for i, (axis, (low, high)) in enumerate(
+            zip(self.grid.axes, place.reach, strict=True)
+        ):
+            if self.shores is not None or axis.stretch is not None:
+                raise InputError(
+                    f"an unknown stencil looks at the points around {written(node)}, "
+                    "and there are coasts or stretched axes, where they are not alike: "
+                    "take a Pointwise function of derivatives"
+                )
+            more = (low + reach, high + reach)
+            self.enough_points(i, node, more)
+            wide = wide.moved(i, place.offsets[i], more)
+        name, held = self.array(node, wide)
+        steps = itertools.product(range(-reach, reach + 1), repeat=self.dim)
+        return [
+            self.window(name, held, place, dict(enumerate(shifts))) for shifts in steps
+        ]
+
     def enough_points(self, i: int, operand: Expr, reach: tuple[int, int]):
         axis = self.grid.axes[i]
         if max(reach) > axis.points - (not axis.periodic):
@@ -377,15 +391,6 @@ class Stencils(Lowering):
 
 def _name(field: Expr) -> str:
     return field.func.__name__
-
-
-def _highest(node: Expr, symbol: sympy.Symbol) -> int:
-    """Order of the highest derivative, those within derivatives added up."""
-    if isinstance(node, sympy.Derivative):
-        return node.variables.count(symbol) + _highest(node.expr, symbol)
-    if isinstance(node, Jacobian) and symbol in node.args[2:]:
-        return 1 + max(_highest(part, symbol) for part in node.args[:2])
-    return max((_highest(part, symbol) for part in node.args), default=0)
 
 
 def _first(node: Expr) -> tuple[sympy.Symbol, int]:

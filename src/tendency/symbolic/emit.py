@@ -26,6 +26,7 @@ from tendency.symbolic.layout import assignment
 from tendency.symbolic.program import Assignments, Expression, reads
 from tendency.symbolic.solver_words import NEEDS
 from tendency.symbolic.stepping import Steps, stepping, tables
+from tendency.symbolic.unknowns import called
 
 Target = Literal["jax", "torch", "keras"]
 _WIDTH = 88
@@ -43,6 +44,7 @@ class Description(NamedTuple):
     forcings: tuple[str, ...]
     assignments: Assignments
     outputs: tuple[tuple[str, str], ...]
+    functions: tuple[str, ...] = ()  # unknown ones, given to the source
     names: Mapping[str, str] = MappingProxyType({})  # in the source, where they differ
 
 
@@ -55,6 +57,7 @@ def emit(what: Description, target: Target, steps: Steps | None) -> str:
     arguments = ["state", "parameters=PARAMETERS"]
     arguments += ["constants"] * bool(what.constants)
     arguments += ["forcing"] * bool(what.forcings)
+    arguments += ["functions"] * bool(what.functions)
     arguments.sort(key=lambda a: "=" in a)
     used = {k for k in HELPERS if _uses(what.assignments, k)}
     used |= {need for kind in used for need in NEEDS.get(kind, ())}
@@ -62,7 +65,7 @@ def emit(what: Description, target: Target, steps: Steps | None) -> str:
     used += [k for k in ("maximum", "minimum") if _calls(what.assignments, k)]
     parts = [
         _docstring(what, target, steps),
-        _imports(language, used, steps),
+        _imports(language, used, "solved" in used or bool(what.functions)),
         _constants(what, steps),
         *(language.helpers[k] for k in used if language.helpers.get(k)),
         _tendency(what, language, arguments),
@@ -81,6 +84,12 @@ def _require_words(assignments: Assignments, target: Target, language: Language)
                 f"solver ({kind} is needed): write the source of a model that is "
                 "spectral or solves elliptic equations for jax or torch"
             )
+    if target != "jax" and _uses(assignments, "apply"):
+        raise InputError(
+            f"the equations hold a learned function, which the source for {target} "
+            "cannot call: write it for jax (scalars, combinations and fields can be "
+            "written for all)"
+        )
     if target == "torch" and _has_unsymmetric(assignments):
         raise InputError(
             "the elliptic equations are not symmetric, which the source for torch "
@@ -113,7 +122,12 @@ def _with_safe_names(what: Description) -> Description:
 def _require_names(what: Description) -> None:
     """That each name is one: a model that was read from a file may hold anything."""
     names = {*dict(what.fields), *dict(what.parameters), *what.constants}
-    names |= {*what.forcings, *dict(what.numbers), *_texts(what.assignments)}
+    names |= {
+        *what.functions,
+        *what.forcings,
+        *dict(what.numbers),
+        *_texts(what.assignments),
+    }
     names |= {*_texts(what.outputs)}
     for name in sorted(names - {"+", "-", "*", "/", "**"}):
         if not name.isidentifier():
@@ -143,7 +157,7 @@ def _renamed(node: Expression, names: Mapping[str, str]) -> Expression:
         return kind, rest[0], inside, *others, *rest[5:]
     if kind == "join":
         return kind, rest[0], tuple(_renamed(part, names) for part in rest[1])
-    kept = 1 if kind == "call" else 0
+    kept = 1 if kind in ("call", "apply") else 0
     return (kind, *rest[:kept], *(_renamed(part, names) for part in rest[kept:]))
 
 
@@ -169,6 +183,9 @@ def _docstring(what: Description, target: Target, steps: Steps | None) -> str:
         f"    {name}: {' x '.join(map(str, shape)) or 'a number'}"
         for name, shape in what.fields
     ]
+    if what.functions:
+        lines += ["", "Learned functions, of arrays that broadcast, are given by name:"]
+        lines += [f"    {', '.join(what.functions)}"]
     text = "\n".join(_wrapped(line) for line in lines)
     raw = "r" * ("\\" in text)  # LaTeX
     inside = text.replace('"""', "'''")  # what a user writes never ends it
@@ -186,9 +203,9 @@ def _wrapped(line: str) -> str:
     )
 
 
-def _imports(language: Language, used: Sequence[str], steps: Steps | None) -> str:
+def _imports(language: Language, used: Sequence[str], callable: bool) -> str:
     kinds = ["Any"] * (language is KERAS)
-    abstract = ["Callable"] * ("solved" in used) + ["Mapping"]
+    abstract = ["Callable"] * callable + ["Mapping"]
     standard = f"from collections.abc import {', '.join(abstract)}\n"
     standard += f"from typing import {', '.join(kinds)}\n" if kinds else ""
     third = language.imports
@@ -219,6 +236,7 @@ def _signature(name: str, arguments: Sequence[str], language: Language) -> str:
         "parameters=PARAMETERS": "Mapping[str, float] = PARAMETERS",
         "constants": "State",
         "forcing": "Mapping[str, float]",
+        "functions": "Mapping[str, Callable]",
     }
     typed = [f"{a.partition('=')[0]}: {kinds[a]}" for a in arguments]
     line = f"def {name}({', '.join(typed)}) -> State:"
@@ -257,6 +275,7 @@ def _tendency(what: Description, language: Language, arguments: Sequence[str]) -
     if given and language is TORCH:
         lines += [f"    device = {first}.device"]
     lines += [f"    {name} = {number(value=value)}" for name, value in given]
+    lines += [f'    {called(name)} = functions["{name}"]' for name in what.functions]
     lines += body
     outputs = [f'"{field}": {name}' for field, name in what.outputs]
     line = f"    return {{{', '.join(outputs)}}}"

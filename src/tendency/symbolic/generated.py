@@ -1,6 +1,6 @@
 """Floor 1: a system on a grid, as the tendency of a cell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, cast, get_args
 
@@ -12,15 +12,25 @@ from tendency.cell import Constant
 from tendency.errors import InputError
 from tendency.grid import HALF, Grid
 from tendency.integrate import AbstractScheme, AdamsBashforth3, RungeKutta, rk4
-from tendency.symbolic.boundary import Boundaries, Condition, boundaries_of
+from tendency.symbolic.about import about
+from tendency.symbolic.boundary import Boundaries, Ends, boundaries_of
 from tendency.symbolic.coasts import Coast, Masks
+from tendency.symbolic.declared import require_use
 from tendency.symbolic.differences import Differences, lower
 from tendency.symbolic.emit import Description, Target, emit
+from tendency.symbolic.lowering import defined
 from tendency.symbolic.methods import SECOND_ORDER, methods_of, told
 from tendency.symbolic.program import Assignments, Program, reads, run
 from tendency.symbolic.spectral import Spectral, lower_spectral
 from tendency.symbolic.stepping import Steps
-from tendency.symbolic.system import TIME, System
+from tendency.symbolic.system import TIME, Expr, System
+from tendency.symbolic.unknowns import (
+    AbstractFunction,
+    Field,
+    Unknown,
+    coefficients_of,
+    values_of,
+)
 
 State = dict[str, Float[Array, "..."]]
 
@@ -36,7 +46,9 @@ class Generated(eqx.Module):
         InputError: a field or a forcing is missing, or has another shape.
     """
 
-    parameters: dict[str, Float[Array, ""]]
+    parameters: dict[str, Float[Array, ""]]  # that may be fitted
+    known: Constant  # name -> parameter beside unknowns, which no fit changes
+    unknowns: dict[str, Unknown]
     constants: Constant  # name -> array on the cells
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = eqx.field(static=True)
     name: str = eqx.field(static=True)
@@ -51,6 +63,20 @@ class Generated(eqx.Module):
     def program(self) -> Program:
         """What one evaluation does."""
         return Program(self.numbers, self.assignments, self.outputs)
+
+    @property
+    def values(self) -> dict[str, Float[Array, ""]]:
+        """Of all parameters, known and unknown, those of combinations as C_1, C_2."""
+        return {**self.parameters, **self.known.value, **coefficients_of(self.unknowns)}
+
+    @property
+    def functions(self) -> dict[str, Callable[..., Array]]:
+        """The learned functions of arrays, as `forecast` of the source takes them."""
+        return {
+            name: lambda *values, one=one: one.at(values, jnp.result_type(*values))
+            for name, one in self.unknowns.items()
+            if isinstance(one, AbstractFunction)
+        }
 
     def __call__(self, state: State, forcing: PyTree = None) -> State:
         known = self._known(state, forcing, {})
@@ -90,8 +116,9 @@ class Generated(eqx.Module):
         fields = {name: state[name] for name in shapes}
         dtype = jnp.result_type(*fields.values())
         names: dict[str, Any] = {**dict(self.numbers), **fields}
-        for group in (self.parameters, self.constants.value):
+        for group in (self.parameters, self.known.value, self.constants.value):
             names |= {k: jnp.asarray(v, dtype) for k, v in group.items()}
+        names |= values_of(self.unknowns, dtype)
         names |= {k: jnp.asarray(given[k], dtype) for k in self.forcings}
         return run(self.assignments, {**names, **more}, dtype)
 
@@ -123,11 +150,12 @@ class Generated(eqx.Module):
             self.about,
             self.numbers,
             self.shapes,
-            tuple((k, float(v)) for k, v in self.parameters.items()),
-            tuple(self.constants.value),
+            tuple((k, float(v)) for k, v in self.values.items()),
+            (*self.constants.value, *_kind(self.unknowns, Field)),
             self.forcings,
             self.assignments,
             self.outputs,
+            _kind(self.unknowns, AbstractFunction),
         )
         return emit(description, cast(Target, target), steps)
 
@@ -193,8 +221,13 @@ def generate(
         )
     given = dict(constants or {})
     arrays = {}
+    unknowns = dict(system.unknowns)
     for field in system.constants:
         name = field.func.__name__
+        one = unknowns.get(name)
+        if isinstance(one, Field):
+            unknowns[name] = one.on(*_shapes(field.args, system, grid), name)
+            continue
         if name not in given:
             raise InputError(f"the constant field {name} is missing: give its values")
         arrays[name] = _on_grid(name, given.pop(name), field.args, system, grid)
@@ -204,6 +237,7 @@ def generate(
             f"{', '.join(f.func.__name__ for f in system.constants) or 'none'}"
         )
     arrays |= {name: jnp.asarray(mask) for name, mask in masks.items()}
+    require_use(system.unknowns, _sides(system, conditions))
     shapes = tuple(
         (
             name,
@@ -211,15 +245,22 @@ def generate(
         )
         for name in system.fields
     )
+    parameters = {
+        str(k): jnp.asarray(v)
+        for k, v in system.parameters.items()
+        if k not in system.coefficients
+    }
     return Generated(
-        {str(k): jnp.asarray(v) for k, v in system.parameters.items()},
+        {} if unknowns else parameters,
+        Constant(parameters if unknowns else {}),
+        unknowns,
         Constant(arrays),
         shapes,
         system.name,
-        _about(system, grid, told(methods), boundaries or {}, coast),
+        about(system, grid, told(methods), boundaries or {}, coast),
         tuple(told(methods)),
         program.numbers,
-        _filled(program, system, arrays, shapes, grid.shape),
+        _filled(program, system, arrays, unknowns, shapes, grid.shape),
         program.outputs,
         _forcings(system, program),
     )
@@ -264,64 +305,35 @@ def _offsets(
 def _on_grid(name, values, arguments, system: System, grid: Grid) -> Array:
     """With an axis of one point for every coordinate that it does not depend on."""
     values = jnp.asarray(values)
-    along = [c in arguments for c in system.coordinates]
-    own = tuple(a.points for a, yes in zip(grid.axes, along, strict=True) if yes)
+    own, full = _shapes(arguments, system, grid)
     if values.shape != own:
         raise InputError(
             f"the constant field {name} has the shape {values.shape}, {own} was "
             "expected"
         )
-    full = [a.points if yes else 1 for a, yes in zip(grid.axes, along, strict=True)]
     return values.reshape(full)
 
 
-def _about(
-    system: System,
-    grid: Grid,
-    methods: Sequence[tuple[str, str]],
-    boundaries: Boundaries,
-    coast: Coast | None,
-) -> tuple[str, ...]:
-    """The lines of the docstring."""
-    lines = [system.doc, ""] * bool(system.doc)
-    lines += [f"    {equation}" for equation in system.written]
-    if len(methods) > 1:
-        lines += ["", "By equation,"]
-        lines += [*(f"    {fields}: {how}" for fields, how in methods), "on"]
-    elif grid.axes:
-        (how,) = (how for _, how in methods)
-        lines += ["", f"{how[0].upper()}{how[1:]} on"]
-    for axis in grid.axes:
-        ends = "periodic" if axis.periodic else "bounded"
-        stretched = f", spread as {axis.stretch.text}" if axis.stretch else ""
-        lines.append(
-            f"    {axis.name}: {axis.points} points from {axis.lower!r} to "
-            f"{axis.upper!r}, {ends}{stretched}"
-        )
-    for field, by_axis in boundaries.items():
-        for axis, ends in by_axis.items():
-            both = (ends, ends) if isinstance(ends, Condition) else ends
-            lower, upper = (_condition(field, end) for end in both)
-            lines.append(f"    at the ends of {axis}: {lower}; {upper}")
-    if coast is not None:
-        lines.append(f"    nothing crosses the coasts, {coast.slip}-slip along them")
-    return tuple(lines)
-
-
-def _condition(field: str, end: Condition) -> str:
-    if end.slope == 0:
-        return f"{field} = {end.equals}"
-    if end.value == 0:
-        return f"d_n {field} = {end.equals}"
-    return f"{end.value!r} {field} + {end.slope!r} d_n {field} = {end.equals}"
+def _shapes(
+    arguments, system: System, grid: Grid
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of a given field: along its own coordinates, and with one point for others."""
+    along = [
+        (c in arguments, a.points)
+        for c, a in zip(system.coordinates, grid.axes, strict=True)
+    ]
+    return tuple(n for yes, n in along if yes), tuple(
+        n if yes else 1 for yes, n in along
+    )
 
 
 def _filled(
-    program: Program, system: System, arrays, shapes, cells: tuple[int, ...]
+    program: Program, system: System, arrays, unknowns, shapes, cells: tuple[int, ...]
 ) -> Assignments:
     """Where what is asked for is the same along an axis: all over the field."""
 
-    def tendencies(names):
+    def tendencies(names, unknowns):
+        names = {**names, **values_of(unknowns, float)}
         known = run(program.assignments, {**dict(program.numbers), **names}, float)
         return {field: known[name] for field, name in program.outputs}
 
@@ -330,7 +342,7 @@ def _filled(
     names |= {
         f"{getattr(s, 'func', s) if s.args else s}": jnp.ones(()) for s in scalars
     }
-    found = eqx.filter_eval_shape(tendencies, {**names, **arrays})
+    found = eqx.filter_eval_shape(tendencies, {**names, **arrays}, unknowns)
     wanted = {name: dict(shapes).get(field, cells) for field, name in program.outputs}
     given = {name: jnp.shape(found[field]) for field, name in program.outputs}
     missing = {n: shape for n, shape in wanted.items() if given[n] != shape}
@@ -338,6 +350,18 @@ def _filled(
         (name, ("fill", value, missing[name]) if name in missing else value)
         for name, value in program.assignments
     )
+
+
+def _sides(system: System, conditions: Mapping[tuple[str, str], Ends]) -> list[Expr]:
+    """All that is evaluated, with no diagnostic field in it."""
+    known = defined(system)
+    sides = [*system.prognostic.values(), *system.implicit]
+    ends = [end.equals for both in conditions.values() for end in both]
+    return [side.xreplace(known) for side in sides] + ends
+
+
+def _kind(unknowns: Mapping[str, Unknown], kind: type) -> tuple[str, ...]:
+    return tuple(name for name, one in unknowns.items() if isinstance(one, kind))
 
 
 def _forcings(system: System, program: Program) -> tuple[str, ...]:

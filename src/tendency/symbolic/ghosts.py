@@ -17,6 +17,7 @@ from tendency.symbolic.lowering import Lowering, Place
 from tendency.symbolic.program import Expression
 from tendency.symbolic.sums import scaled, weighted
 from tendency.symbolic.system import Expr
+from tendency.symbolic.unknowns import Whole
 
 
 class Ghosts:
@@ -128,14 +129,16 @@ class Ghosts:
         return ("join", i - self.lowering.dim, (*low, value, *high))
 
     def ends(self, field: Expr, i: int) -> Ends | None:
-        """The conditions of a field along an axis; a given field has none.
+        """The conditions of a field along an axis; one that is given has none.
 
         Raises:
             InputError: the field is of the equations, and has none either.
         """
         system, axis = self.lowering.system, self.lowering.grid.axes[i]
         ends = self.boundaries.get((field.func.__name__, axis.name))
-        if ends is None and field not in (*system.constants, *system.forcings):
+        given = (*system.constants, *system.forcings)
+        whole = isinstance(system.unknowns.get(field.func.__name__), Whole)
+        if ends is None and field not in given and not whole:
             raise InputError(
                 f"axis {axis.name} is bounded and {field.func} has no boundary "
                 "condition there: give dirichlet, neumann or robin at both ends"

@@ -36,7 +36,17 @@ NUMPY = (
 RESERVED = {
     *keyword.kwlist,
     *HELPERS,
-    *("state", "parameters", "constants", "forcing", "dtype", "device", "jax", "jnp"),
+    *(
+        "state",
+        "parameters",
+        "constants",
+        "forcing",
+        "functions",
+        "dtype",
+        "device",
+        "jax",
+        "jnp",
+    ),
     *("np", "torch", "keras", "A", "B", "DT", "PARAMETERS", "State", "Mapping", "Any"),
     *("Tensor", "tuple", "list", "dict", "str", "int", "float", "sum", "range", "zip"),
     *("tendency", "step", "moved", "forecast", "dt", "slopes", "Callable"),

@@ -51,7 +51,15 @@ def _broken(value: Expression, language: Language, indent: int) -> list[str]:
     if len(line) > _WIDTH and kind == "**":
         inner = _broken(value[1], language, indent + 4)
         return [f"{space}(", *inner, f"{space})**{_inside(value[2], 4, language)}"]
-    if len(line) > _WIDTH and kind in ("hold", "wrap", "join", "call", "neg", "select"):
+    if len(line) > _WIDTH and kind in (
+        "hold",
+        "wrap",
+        "join",
+        "call",
+        "neg",
+        "select",
+        "apply",
+    ):
         return _broken_call(value, language, space)
     if len(line) <= _WIDTH or kind not in ("+", "-", "*", "/"):
         return [line]
@@ -90,6 +98,7 @@ def _broken_call(value: Expression, language: Language, space: str) -> list[str]
         head, tail = f"{space}    [", [f"{space}    ],", f"{space}    axis={rest[0]},"]
         return [f"{space}join(", head, *listed, *tail, f"{space})"]
     name = _function(rest.pop(0), language) if kind == "call" else kind
+    name = rest.pop(0) if kind == "apply" else name
     parts = [_broken(part, language, inner) for part in rest]
     listed = [line for part in parts for line in [*part[:-1], f"{part[-1]},"]]
     return [f"{space}{name}(", *listed, f"{space})"]
@@ -145,6 +154,9 @@ def _text(node: Expression, language: Language) -> str:
         function, *rest = arguments
         inside = ", ".join(_argument(a, language) for a in rest)
         return f"{_function(function, language)}({inside})"
+    if kind == "apply":
+        function, *rest = arguments
+        return f"{function}({', '.join(_text(a, language) for a in rest)})"
     if kind == "neg":
         return f"-{_inside(arguments[0], 3, language)}"
     level = _STRENGTH[kind]

@@ -17,11 +17,12 @@ from sympy.core.function import AppliedUndef
 from tendency.errors import InputError
 from tendency.grid import Grid
 from tendency.symbolic.languages import RESERVED
-from tendency.symbolic.meaning import FUNCTIONS, Jacobian, Mean, shown
+from tendency.symbolic.meaning import FUNCTIONS, Jacobian, Learned, Mean, shown
 from tendency.symbolic.program import Expression
 from tendency.symbolic.stretching import S, Stretch
 from tendency.symbolic.sums import folded, summed
 from tendency.symbolic.system import TIME, Expr, System
+from tendency.symbolic.unknowns import Stencil, Whole, called
 
 _FUNCTIONS: Mapping[type, str] = {
     sympy.sin: "sin",
@@ -69,6 +70,7 @@ class Lowering(abc.ABC):
             f.func.__name__
             for f in (*system.prognostic, *system.constants, *system.forcings)
         }
+        self.taken |= {called(name) for name in system.unknowns}
 
     @abc.abstractmethod
     def field(self, node: Expr, place: Place) -> Expression:
@@ -81,6 +83,14 @@ class Lowering(abc.ABC):
     @abc.abstractmethod
     def derivative(self, node: Expr, place: Place) -> Expression:
         """The values of a derivative."""
+
+    @abc.abstractmethod
+    def around(self, node: Expr, place: Place, reach: int) -> list[Expression]:
+        """The values of an expression at so many points to each side, in their order.
+
+        Raises:
+            InputError: the method knows no neighbours.
+        """
 
     def mean(self, node: Expr, cells: Place) -> Expression:
         """Over the grid, of equal cells."""
@@ -111,6 +121,8 @@ class Lowering(abc.ABC):
         if isinstance(node, Mean):
             cells = Place(self.cells, ((0, 0),) * self.dim)
             return self.once(node, cells, "level", lambda: self.mean(node, cells))
+        if isinstance(node, Learned):
+            return self.once(node, place, "learned", lambda: self._applied(node, place))
         if isinstance(node, sympy.Symbol):
             return self.symbol(node, place)
         if node.is_Integer:
@@ -139,6 +151,19 @@ class Lowering(abc.ABC):
             f"the equations hold {node}, which cannot be discretised: use "
             f"{', '.join(FUNCTIONS)}, powers and derivatives"
         )
+
+    def _applied(self, node: Expr, place: Place) -> Expression:
+        """The values of an unknown function."""
+        name = node.func.__name__
+        kind = self.system.unknowns[name]
+        if isinstance(kind, Stencil):
+            found = [self.around(a, place, kind.reach) for a in node.args]
+            values = [value for one in found for value in one]
+        else:
+            values = [self.value(a, place) for a in node.args]
+        if isinstance(kind, Whole):
+            values[0] = ("fill", values[0], self.grid.shape)
+        return ("apply", called(name), *values)
 
     def _product(self, node: Expr, place: Place) -> Expression:
         coefficient, factors = node.as_coeff_mul()

@@ -7,6 +7,7 @@ What has no real value (1/0, log(0), sqrt(-2), asin(2)) is refused.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any, cast
 
@@ -30,6 +31,22 @@ class Mean(sympy.Function):
     def eval(cls, value: Any) -> Any:
         """A number is its own mean."""
         return value if value.is_number else None
+
+
+class Learned(sympy.Function):
+    """An unknown function of some expressions; its subclasses have its name."""
+
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        """It has no derivative that could be written down."""
+        raise sympy.ArgumentIndexError(self, argindex)
+
+
+@cache
+def learned(name: str) -> Any:  # a subclass of Learned
+    """The function of that name, one and the same for all who ask."""
+    return type(name, (Learned,), {"__module__": __name__})
 
 
 FUNCTIONS: Mapping[str, Callable] = {

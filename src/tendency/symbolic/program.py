@@ -5,6 +5,7 @@ tuple of an operation and its arguments:
 
     ("+", a, b) ("-", a, b) ("*", a, b) ("/", a, b) ("**", a, b) ("neg", a)
     ("call", function, a, ...)          one of `FUNCTIONS`
+    ("apply", name, a, ...)             an unknown function of its arguments
     ("window", a, ((start, stop), ...)) part of an array along its last axes
     ("wrap", a, axis, before, after)    periodic copies before and after; axis < 0
     ("join", axis, parts)               arrays one after the other
@@ -145,6 +146,9 @@ def evaluate(node: Expression, names: Mapping[str, Any], dtype: Any) -> Any:
         return coordinate(*node[1:], dtype=dtype)
     if kind == "call":
         return FUNCTIONS[node[1]](*(evaluate(a, names, dtype) for a in node[2:]))
+    if kind == "apply":
+        values = [evaluate(a, names, dtype) for a in node[2:]]
+        return names[node[1]].at(values, dtype)
     values = [evaluate(a, names, dtype) for a in node[1:]]
     return _ARITHMETIC[kind](*values)
 

@@ -340,6 +340,12 @@ class _Spectral(Lowering):
     def jacobian(self, node: Expr, place: Place) -> Expression:
         return self.value(node.fluxes, place)
 
+    def around(self, node: Expr, place: Place, reach: int) -> list[Expression]:
+        raise InputError(
+            f"an unknown stencil looks at the points around {node}, and the spectral "
+            "method knows no neighbours: use differences, or a Pointwise function"
+        )
+
     def derivative(self, node: Expr, place: Place) -> Expression:
         if not node.expr.atoms(AppliedUndef):
             return self.value(node.doit(), place)

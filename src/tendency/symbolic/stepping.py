@@ -38,6 +38,7 @@ def stepping(steps: Steps, arguments: Sequence[str], language: Language) -> list
         "parameters": "parameters: Mapping[str, float] = PARAMETERS",
         "constants": "constants: State",
         "forcing": "forcing: State",
+        "functions": "functions: Mapping[str, Callable]",
     }
     typed = [kinds[n] for n in names] + ["dt: float = DT"]
     forced = "forcing" in names

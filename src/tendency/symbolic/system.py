@@ -6,6 +6,7 @@ place.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import sympy
@@ -13,6 +14,7 @@ from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
 from tendency.symbolic import latex
+from tendency.symbolic.declared import Declared
 from tendency.symbolic.grammar import (
     Names,
     left_hand_sides,
@@ -22,6 +24,7 @@ from tendency.symbolic.grammar import (
 )
 from tendency.symbolic.latex import is_latex
 from tendency.symbolic.meaning import Jacobian, Mean, shown
+from tendency.symbolic.unknowns import Unknown, coefficients_of
 
 Expr = Any  # of SymPy, which types the parts of its trees as `Basic`
 TIME = sympy.Symbol("t", real=True)
@@ -46,6 +49,7 @@ class System(NamedTuple):
     parameters: Mapping[sympy.Symbol, float]
     constants: tuple[Expr, ...]  # of the coordinates
     forcings: tuple[Expr, ...]  # of time, or of time and coordinates
+    unknowns: Mapping[str, Unknown] = MappingProxyType({})  # to be learned
 
     @classmethod
     def of(
@@ -57,6 +61,7 @@ class System(NamedTuple):
         constants: Where = (),
         forcings: Where = (),
         unknown: Sequence[str] = (),
+        unknowns: Mapping[str, Unknown] | None = None,
         name: str = "system",
         doc: str = "",
     ) -> "System":
@@ -72,6 +77,9 @@ class System(NamedTuple):
             constants: fields that do not change; a mapping names their coordinates.
             forcings: functions of time; a mapping gives some of them coordinates too.
             unknown: fields given by elliptic equations, such as a stream function.
+            unknowns: what is to be learned inside the equations (see `unknowns`), by
+                the name that it has there; the parameters are known then, and no fit
+                changes them.
 
         Raises:
             InputError: an equation that cannot be read or placed, a name that nothing
@@ -83,12 +91,17 @@ class System(NamedTuple):
         other = [e if isinstance(e, str) and is_latex(e) else "" for e in equations]
         by = ("t", *coordinates)
         defined = [*left_hand_sides(plain, by), *latex.left_hand_sides(other, by)]
-        symbols = {k: sympy.Symbol(k, real=True) for k in parameters or {}}
+        learned = Declared.of(unknowns or {})
+        values = dict(parameters or {})
+        _no_name_twice(coordinates, values, learned.coefficients)
+        values |= learned.coefficients
+        symbols = {k: sympy.Symbol(k, real=True) for k in values}
         everywhere = (TIME, *space)
         given = [d.name for d in defined if d is not None]
-        given += [*_stepped(equations, by), *unknown]
+        given += [*_stepped(equations, by), *unknown, *learned.defined]
         fields = {one: _field(one, everywhere) for one in given}
         fixed = _declared(constants, space, coordinates, ())
+        fixed |= _declared(learned.fields(coordinates), space, coordinates, ())
         forced = _declared(forcings, space, (), (TIME,))
         ours = {str(s): s for s in (*everywhere, *symbols.values())}
         for i, equation in enumerate(equations):
@@ -99,7 +112,7 @@ class System(NamedTuple):
                     fields.setdefault(one.func.__name__, one)
         for one in (*fixed, *forced):  # a SymPy equation may hold them too
             fields.pop(one, None)
-        _no_name_twice(coordinates, symbols, fields, fixed, forced)
+        _no_name_twice(coordinates, symbols, fields, fixed, forced, learned.called)
         names = Names(
             {"t": TIME, **dict(zip(coordinates, space, strict=True))}
             | {**symbols, **fields, **fixed, **forced},
@@ -112,18 +125,24 @@ class System(NamedTuple):
         sorter = _Sorter(everywhere, tuple(fields[name] for name in unknown))
         for i, equation in enumerate(read, start=1):
             sorter.place(equation, f"equation {i}")
+        for one, meant in learned.equations(names).items():
+            sorter.place(
+                sympy.Equality(fields[one], meant, evaluate=False),  # pyright: ignore
+                f"the unknown {one}",
+            )
         system = cls(
             name,
             doc,
-            tuple(e if isinstance(e, str) else str(e) for e in equations),
+            (*(e if isinstance(e, str) else str(e) for e in equations), *learned.said),
             space,
             sorter.prognostic,
             sorter.diagnostic,
             tuple(sorter.implicit),
             sorter.unknown,
-            {symbols[k]: float(v) for k, v in (parameters or {}).items()},
+            {symbols[k]: float(v) for k, v in values.items()},
             tuple(fixed.values()),
             tuple(forced.values()),
+            learned.unknowns,
         )
         system._check(everywhere)
         for rate in sorted(
@@ -139,6 +158,12 @@ class System(NamedTuple):
     def fields(self) -> tuple[str, ...]:
         """The names of the prognostic fields, in the order of the equations."""
         return tuple(f.func.__name__ for f in self.prognostic)
+
+    @property
+    def coefficients(self) -> tuple[sympy.Symbol, ...]:
+        """Of the parameters those that are unknown."""
+        names = coefficients_of(self.unknowns)
+        return tuple(s for s in self.parameters if str(s) in names)
 
     def _check(self, everywhere: tuple[sympy.Symbol, ...]) -> None:
         if not self.prognostic:

@@ -1,4 +1,4 @@
-"""Floor 5: a system linearised, as the coefficients of its derivatives.
+"""Floor 1: a system linearised, as the coefficients of its derivatives.
 
 What waves much shorter than all else obey: with the coefficients held as they are at a
 point, exp(i k·x) gives a matrix by wavenumber, the symbol of the equations.
@@ -10,10 +10,9 @@ from typing import NamedTuple
 import sympy
 from sympy.core.function import AppliedUndef
 
-from tendency.equations.expressions import Expr
 from tendency.symbolic.lowering import defined
 from tendency.symbolic.meaning import Mean
-from tendency.symbolic.system import System
+from tendency.symbolic.system import Expr, System
 
 
 class Entry(NamedTuple):
