@@ -4,11 +4,14 @@
 `RolloutLoss` what they bring down; `JointFit` is its method for noisy and partial
 observations, with `Pruning`; `Fitted` is what comes back, with a `Posterior` there.
 `reconstruct` finds the states alone, of a model that is known, and `DelayEmbedding`
-makes a first guess of what is never observed.
+makes a first guess of what is never observed. `identify` finds what is unknown in
+equations by least squares on tendencies, `sparsity_path` which terms they need.
 """
 
 from tendency.fitting.descent import Descent as Descent
 from tendency.fitting.embedding import DelayEmbedding as DelayEmbedding
+from tendency.fitting.identification import Identified as Identified
+from tendency.fitting.identification import identify as identify
 from tendency.fitting.joint import JointFit as JointFit
 from tendency.fitting.least_squares import LeastSquares as LeastSquares
 from tendency.fitting.loss import RolloutLoss as RolloutLoss
@@ -17,4 +20,6 @@ from tendency.fitting.problem import Diverged as Diverged
 from tendency.fitting.problem import Fitted as Fitted
 from tendency.fitting.pruning import Pruning as Pruning
 from tendency.fitting.reconstruction import reconstruct as reconstruct
+from tendency.fitting.sparsity import SparsityPath as SparsityPath
+from tendency.fitting.sparsity import sparsity_path as sparsity_path
 from tendency.fitting.verb import fit as fit

@@ -81,6 +81,11 @@ class Interval(eqx.Module):
                 "(not the bound itself): give another first guess"
             )
 
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """Both bounds."""
+        return self.lower, self.upper
+
     def within(self, other: "Interval") -> "Interval":
         """What two intervals have in common."""
         lower, upper = max(self.lower, other.lower), min(self.upper, other.upper)
@@ -93,6 +98,37 @@ class Interval(eqx.Module):
         if below and not above:
             return f"{name} > {self.lower:g}"
         return f"{below}{name}{above}" if below or above else f"a finite {name}"
+
+
+class Each(eqx.Module):
+    """Bounds of their own for the components of a vector."""
+
+    parts: tuple[Interval, ...]
+
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """As of `Interval`, component by component."""
+        both = [b.ends for b in self.parts]
+        return np.array([a for a, _ in both]), np.array([b for _, b in both])
+
+    def scale(self, x: Any) -> Float[np.ndarray, "*x"]:
+        """As of `Interval`, component by component."""
+        return np.array([b.scale(v) for b, v in zip(self.parts, x, strict=True)])
+
+    def to_free(self, x: Any, scale: Any) -> Float[np.ndarray, "*x"]:
+        """As of `Interval`, component by component."""
+        each = zip(self.parts, np.asarray(x), np.asarray(scale), strict=True)
+        return np.array([b.to_free(v, s) for b, v, s in each])
+
+    def to_bounded(self, z: Array, scale: Any) -> Array:
+        """As of `Interval`, component by component."""
+        each = enumerate(self.parts)
+        return jnp.stack([b.to_bounded(z[i], scale[i]) for i, b in each])
+
+    def require(self, x: Any, name: str) -> None:
+        """As of `Interval`, component by component."""
+        for i, (one, value) in enumerate(zip(self.parts, x, strict=True), 1):
+            one.require(value, f"{name}_{i}")
 
 
 unbounded = Interval()

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import sympy
 from sympy.core.function import AppliedUndef
 
+from tendency.errors import InputError
 from tendency.symbolic.lowering import defined
-from tendency.symbolic.meaning import Mean
+from tendency.symbolic.meaning import Learned, Mean
 from tendency.symbolic.system import Expr, System
 
 
@@ -24,13 +25,21 @@ class Entry(NamedTuple):
 
 
 def coefficients(system: System) -> Mapping[Entry, Expr]:
-    """∂G/∂(∂ⁿu) of all right-hand sides and derivatives that are not zero."""
+    """∂G/∂(∂ⁿu) of all right-hand sides and derivatives that are not zero.
+
+    Raises:
+        InputError: a learned function stands in the equations, whose derivative cannot
+            be written down.
+    """
     known = defined(system)
     fields = [*system.prognostic, *system.unknown]
     sides = [*system.prognostic.values(), *system.implicit]
     found = {}
     for row, side in enumerate(sides):
-        full = sympy.expand(side.xreplace(known).doit())
+        whole = side.xreplace(known)
+        for function in whole.atoms(Learned):
+            raise InputError(f"{function.func.__name__} is learned, with no derivative")
+        full = sympy.expand(whole.doit())
         atoms = [
             a
             for a in full.atoms(sympy.Derivative, AppliedUndef)

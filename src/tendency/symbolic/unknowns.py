@@ -19,7 +19,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from tendency.cell import Constant
 from tendency.errors import InputError
-from tendency.symbolic.bounds import Interval, unbounded
+from tendency.symbolic.bounds import Each, Interval, unbounded
 
 
 class AbstractNumbers(eqx.Module):
@@ -27,7 +27,7 @@ class AbstractNumbers(eqx.Module):
 
     free: eqx.AbstractVar[Float[Array, "..."]]  # z of `Interval`
     scale: eqx.AbstractVar[Constant]  # [units of the value]
-    bounds: eqx.AbstractVar[Interval]
+    bounds: eqx.AbstractVar[Interval | Each]
 
     @property
     def value(self) -> Float[Array, "..."]:
@@ -57,7 +57,7 @@ class Combination(AbstractNumbers):
     Arguments:
         of: the terms, as text or LaTeX.
         value: the coefficients at first, one for all or one for each.
-        bounds: of all coefficients.
+        bounds: of all coefficients, or of each.
 
     Raises:
         InputError: no term, or another number of coefficients than of terms.
@@ -65,14 +65,14 @@ class Combination(AbstractNumbers):
 
     free: Float[Array, " term"]
     scale: Constant
-    bounds: Interval
+    bounds: Interval | Each
     of: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(
         self,
         of: Sequence[str],
         value: ArrayLike | Sequence[float] = 0.0,
-        bounds: Interval = unbounded,
+        bounds: Interval | Sequence[Interval] = unbounded,
     ):
         self.of = _listed(of)
         found = np.asarray(value, float)
@@ -82,8 +82,14 @@ class Combination(AbstractNumbers):
                 f"shape {found.shape}: give one for each term"
             )
         found = np.broadcast_to(found, (len(self.of),))
-        self.free, self.scale = _free(found, bounds, "the combination")
-        self.bounds = bounds
+        both = bounds if isinstance(bounds, Interval) else Each(tuple(bounds))
+        if isinstance(both, Each) and len(both.parts) != len(self.of):
+            raise InputError(
+                f"a combination of {len(self.of)} terms was given {len(both.parts)} "
+                "bounds: give one for all, or one for each term"
+            )
+        self.free, self.scale = _free(found, both, "the combination")
+        self.bounds = both
 
 
 class Field(AbstractNumbers):
@@ -314,7 +320,7 @@ def _at_each(function: Callable, stacked: Array) -> Array:
     return jax.vmap(function)(stacked.reshape(len(stacked), -1).T)
 
 
-def _free(value: Any, bounds: Interval, what: str) -> tuple[Array, Constant]:
+def _free(value: Any, bounds: Interval | Each, what: str) -> tuple[Array, Constant]:
     found = np.asarray(value, float)
     if not np.isfinite(found).all():
         raise InputError(
@@ -322,8 +328,6 @@ def _free(value: Any, bounds: Interval, what: str) -> tuple[Array, Constant]:
         )
     bounds.require(found, what)
     scale = bounds.scale(found)
-    if math.isinf(bounds.lower) and math.isinf(bounds.upper) and found.ndim:
-        scale = np.where(found == 0, np.abs(found).max() or 1.0, scale)
     free = bounds.to_free(found, scale)
     return jnp.asarray(free), Constant(jnp.asarray(scale))
 

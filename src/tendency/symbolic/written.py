@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import sympy
 from sympy.core.function import AppliedUndef
+from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.str import StrPrinter
 
 from tendency.symbolic.system import Expr
@@ -10,11 +12,11 @@ from tendency.symbolic.system import Expr
 
 def written(node: Expr, longest: int = 60) -> str:
     """The text of an expression, cut where it is long."""
-    text = _Printer().doprint(node)
+    text = Text().doprint(node)
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
-class _Printer(StrPrinter):
+class Text(StrPrinter):
     """SymPy's own, but for what has arguments there and none here."""
 
     def _print_Function(self, expr: Any) -> str:  # noqa: N802 (SymPy calls it)
@@ -26,6 +28,12 @@ class _Printer(StrPrinter):
         return f"{name}({', '.join(self._print(a) for a in expr.args)})"
 
     _print_Abs = _print_Function  # noqa: N815
+
+    def parenthesize(self, item: Any, level: int, strict: bool = False) -> str:
+        """`(d_x u)**2`, since `d_x u**2` could mean two things."""
+        text = super().parenthesize(item, level, strict)
+        bare = isinstance(item, sympy.Derivative) and not text.startswith("(")
+        return f"({text})" if bare and level >= PRECEDENCE["Pow"] else text
 
     def _print_Derivative(self, expr: Any) -> str:  # noqa: N802
         operand = self._print(expr.expr)

@@ -79,8 +79,14 @@ def by_ensemble(members: int, key: PRNGKeyArray) -> Moments:
     cell = Integrated(generate(BURGERS, line(POINTS)), DT)
     keys = jax.random.split(key, max(1, members // _BATCH))
     size = members // len(keys)
-    runs = [np.asarray(_members(cell, size, k)) for k in keys]
+    first = start(POINTS)
+    runs = [np.asarray(_members(cell, first, size, k)) for k in keys]
     u = np.concatenate(runs)  # member, time, x
+    return moments_of(u)
+
+
+def moments_of(u: Float[np.ndarray, "member time x"]) -> Moments:
+    """Of the members of an ensemble; slopes by central differences."""
     mean = u.mean(axis=0)
     errors = u - mean
     variance = (errors**2).sum(axis=0) / (len(u) - 1)
@@ -90,15 +96,23 @@ def by_ensemble(members: int, key: PRNGKeyArray) -> Moments:
 
 
 @eqx.filter_jit
-def _members(cell, size: int, key: PRNGKeyArray) -> Float[Array, "member time x"]:
-    u = start(POINTS)
-    first = u[None] + jnp.sqrt(VARIANCE) * _correlated(size, key)
+def _members(
+    cell, u: Float[Array, " x"], size: int, key: PRNGKeyArray
+) -> Float[Array, "member time x"]:
+    first = perturbed(u, size, key)
 
     def run(one):
         _, saved = forecast(cell, cell.init({"u": one}), STEPS, every=EVERY)
         return jnp.concatenate([one[None], saved["u"]])
 
     return jax.vmap(run)(first)
+
+
+def perturbed(
+    u: Float[Array, " x"], size: int, key: PRNGKeyArray
+) -> Float[Array, "member x"]:
+    """So many states about one, with errors of the given variance and length-scale."""
+    return u[None] + jnp.sqrt(VARIANCE) * _correlated(size, key)
 
 
 def _correlated(size: int, key: PRNGKeyArray) -> Float[Array, "member x"]:
