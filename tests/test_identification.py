@@ -250,6 +250,7 @@ FAR = made("exp(a)*u", {"a": Scalar(9.0)})
     [
         (lambda m, s, t: identify(m, s), "from states and tendencies, .* give the"),
         (lambda m, s, t: identify(Integrated(m, 1.0), s, t), "leave out the tend"),
+        (lambda m, s, t: identify(m, s, t, fields=["v"]), "fields holds v, and there"),
         (lambda m, s, t: identify(made("u"), s, t), "have no unknown numbers"),
         (lambda m, s, t: identify(Integrated(Lorenz63(), 1.0), s), "Integrated was"),
         (lambda m, s, t: identify(m, {"v": s["u"]}, t), "states hold no u, arrays"),

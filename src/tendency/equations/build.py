@@ -21,6 +21,7 @@ from tendency.equations.expressions import Numbers
 from tendency.equations.given import field_from_file
 from tendency.equations.settings import STIFF, Equations
 from tendency.equations.units import require_units
+from tendency.equations.unknowns import unknowns_of, with_fields
 from tendency.equations.values import (
     boundaries,
     expressions_of,
@@ -41,6 +42,7 @@ from tendency.symbolic.methods import Methods
 from tendency.symbolic.spectral import Spectral, linear_part
 from tendency.symbolic.stretching import stretch
 from tendency.symbolic.system import TIME, Expr, System
+from tendency.symbolic.well_posed import kept_well_posed
 
 
 class Built(NamedTuple):
@@ -135,9 +137,11 @@ def _built(asked: Equations) -> Built:
         },
         forcings={name: f.along for name, f in asked.forcings.items()},
         unknown=asked.system.unknown,
+        unknowns=unknowns_of(asked),
         name=asked.system.name,
         doc=asked.system.about,
     )
+    system = kept_well_posed(with_fields(asked, system, grid))
     others = [f.func.__name__ for f in (*system.diagnostic, *system.unknown)]
     for name in asked.fields:
         if name in others:
@@ -182,6 +186,7 @@ def _built(asked: Equations) -> Built:
             )
             for field in system.constants
             for name in [field.func.__name__]
+            if name in asked.constants
         },
         "coast": coast,
     }

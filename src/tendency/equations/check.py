@@ -7,7 +7,9 @@ from tendency.equations.integration import method_said
 from tendency.equations.settings import Condition
 from tendency.equations.stability import Stability
 from tendency.equations.units import units_said
+from tendency.equations.unknowns import said_of
 from tendency.grid import Axis
+from tendency.symbolic.well_posed import well_posed_where
 
 Rows = list[tuple[str, str]]
 
@@ -20,6 +22,11 @@ def check(built: Built, found: Stability) -> dict[str, Rows]:
         tables["parameters"] = [
             (name, f"{p.value:g} [{p.unit}]") for name, p in asked.parameters.items()
         ]
+    tables["unknown"] = [
+        (name, f"{said_of(name, table)} [{table.unit}]")
+        for name, table in asked.unknowns.items()
+    ]
+    tables["unknown"] += [("bounds", one.said()) for one in well_posed_where(system)]
     given: Rows = []
     for kind, table in (("constant", asked.constants), ("forcing", asked.forcings)):
         for name, entry in table.items():

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from tendency.configuration import Table, shown
+from tendency.configuration import Table
+from tendency.equations.tables import Expression, Given, Measured, Name, UnknownTable
 
 Explicit = Literal["euler", "ssprk3", "rk4", "dormand_prince5", "adams_bashforth3"]
 Stiff = Literal["etdrk4", "ars343"]  # for the spectral method
@@ -22,25 +23,10 @@ Flux = Literal["central", "minmod", "weno5"]
 DATED = ("seconds", "minutes", "hours", "days")
 
 
-def _as_expression(value: Any) -> Any:
-    """A number is an expression too."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return repr(value)
-    raise ValueError(
-        f"a number or an expression in quotes was expected, and it is {shown(value)}"
-    )
-
-
 def _as_date(value: Any) -> Any:
     """A bare TOML date is as good as a quoted one."""
     dates = datetime.date | datetime.datetime
     return str(value) if isinstance(value, dates) else value
-
-
-Expression = Annotated[str, BeforeValidator(_as_expression), Field(min_length=1)]
-Name = Annotated[str, Field(min_length=1)]
 
 
 class System(Table):
@@ -53,17 +39,6 @@ class System(Table):
     unknown: list[Name] = Field(default=[])  # fields given by elliptic equations
 
 
-class Measured(Table):
-    """A table that may say its units."""
-
-    units: str | None = None  # such as "m2 s-1"; those given must agree
-
-    @property
-    def unit(self) -> str:
-        """For a reader."""
-        return self.units or "1"
-
-
 class Parameter(Measured):
     """`[parameters]`: `kappa = 0.1`, or `kappa = { value = 0.1, units = "m2 s-1" }`."""
 
@@ -73,39 +48,6 @@ class Parameter(Measured):
     @classmethod
     def _number(cls, given: Any) -> Any:
         return given if isinstance(given, dict) else {"value": given}
-
-
-class Given(Table):
-    """Values: an expression, or a variable of a file.
-
-    A file is NetCDF, Zarr or CSV, and has the values on the grid, axes by their names,
-    in any order; of a field it may hold several times, the last of which is read. A
-    forcing is along `time` (in CSV: `t` or `time`), in the units of the run.
-    """
-
-    expression: Expression | None = None
-    file: Annotated[str, Field(min_length=1)] | None = None
-    variable: Name | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain(cls, given: Any) -> Any:
-        if isinstance(given, dict):
-            return given
-        if isinstance(given, str | int | float) and not isinstance(given, bool):
-            return {"expression": given}
-        raise ValueError(
-            f"{shown(given)} was found: give a number, an expression in quotes, or "
-            '{ file = "...", variable = "..." }'
-        )
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.expression is None) == (self.file is None):
-            raise ValueError("give an expression, or a file and its variable")
-        if self.file is None and self.variable is not None:
-            raise ValueError("variable is of a file, and no file is given")
-        return self
 
 
 class Robin(Table):
@@ -337,6 +279,7 @@ class Equations(Table):
     parameters: dict[str, Parameter] = Field(default={})
     fields: dict[str, FieldTable]
     diagnostics: dict[str, DiagnosticTable] = Field(default={})
+    unknowns: dict[str, UnknownTable] = Field(default={})
     constants: dict[str, ConstantTable] = Field(default={})
     forcings: dict[str, ForcingTable] = Field(default={})
     axes: dict[str, AxisTable] = Field(default={})

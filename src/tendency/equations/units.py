@@ -61,6 +61,9 @@ def _named(asked: Equations) -> Iterator[tuple[str, Measured]]:
         yield from table.items()
     # Units of diagnostic fields follow from the equations: those given must agree.
     yield from ((k, d) for k, d in asked.diagnostics.items() if d.units is not None)
+    for name, one in asked.unknowns.items():
+        if one.kind in ("scalar", "field") or one.units is not None:
+            yield name, one
     yield "t", asked.time
 
 

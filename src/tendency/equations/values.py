@@ -32,6 +32,8 @@ def expressions_of(
     ):
         for field in fields:
             name = field.func.__name__
+            if name in system.unknowns:
+                continue
             text = getattr(asked, table)[name].values.expression
             if text is None:
                 continue
@@ -133,6 +135,19 @@ def water(asked: Equations, system: System, grid: Grid) -> Mask | None:
         names = [a.name for a in grid.axes]
         return water_from_file(given, positions(grid, names, cells), where)
     return _on_grid(given, grid, cells, system, system.parameters, where, None) > 0
+
+
+def values_on_cells(
+    given: Given, grid: Grid, along: list[str], system: System, where: str
+) -> Numbers:
+    """An expression on the cells, along some axes."""
+    axes = Grid.of(*(a for a in grid.axes if a.name in along))
+    part = system._replace(
+        coordinates=tuple(c for c in system.coordinates if str(c) in along)
+    )
+    cells = (Fraction(0),) * len(axes.axes)
+    known = {s: v for s, v in system.parameters.items() if s not in system.coefficients}
+    return _on_grid(given, axes, cells, part, known, where, None)
 
 
 def _on_grid(

@@ -50,6 +50,7 @@ def identify(
     *,
     forcing: Fields | None = None,
     segments: Sequence[int] | None = None,
+    fields: Sequence[str] | None = None,
     groups: Int[np.ndarray, " time"] | Sequence[int] | None = None,
     iterations: int = 30,
 ) -> Identified:
@@ -75,6 +76,9 @@ def identify(
         tendencies: of the same names, those of some fields alone if you like.
         forcing: at the times of the states, the time `t` among it.
         segments: for a cell: the lengths of the contiguous stretches.
+        fields: whose residuals count; default: all. What an unknown does to other
+            fields within a step alone tells little of it, and may bias it where their
+            equations are not exact.
         groups: the group of each time, such as the run that it comes from.
         iterations: at most.
 
@@ -82,7 +86,7 @@ def identify(
         InputError: no unknown numbers, other fields or sizes; unknowns that the data
             cannot tell, by name; no minimum in so many iterations.
     """
-    problem = problem_of(model, states, tendencies, forcing, segments)
+    problem = problem_of(model, states, tendencies, forcing, segments, fields)
     group = numbered(groups, len(next(iter(states.values()))))[problem.rows]
     free = problem.free
     now = problem.triangles(free, group)

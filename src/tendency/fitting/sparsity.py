@@ -62,6 +62,7 @@ def sparsity_path(
     folds: int = 5,
     forcing: Fields | None = None,
     segments: Sequence[int] | None = None,
+    fields: Sequence[str] | None = None,
     groups: Int[np.ndarray, " time"] | Sequence[int] | None = None,
 ) -> SparsityPath:
     """Leave out terms of a combination one by one, and choose by cross-validation.
@@ -93,9 +94,9 @@ def sparsity_path(
     free = {**equations.unknowns, unknown: Combination(one.of, np.asarray(one.value))}
     start = with_equations(model, eqx.tree_at(_unknowns, equations, free))
     data = states, tendencies
-    more = {"forcing": forcing, "segments": segments}
+    more: dict[str, Any] = {"forcing": forcing, "segments": segments, "fields": fields}
     found = identify(start, *data, **more)
-    problem = problem_of(found.model, *data, forcing, segments)
+    problem = problem_of(found.model, *data, forcing, segments, fields)
     count = len(next(iter(states.values())))
     group = numbered(np.arange(count) if groups is None else groups, count)
     several = int(group.max()) + 1

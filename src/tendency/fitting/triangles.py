@@ -40,7 +40,7 @@ class Triangles:
             own = own[np.isfinite(own).all(axis=1)]
             key = field, int(group)
             old = self.of.get(key, np.zeros((0, self.unknowns + 1)))
-            self.of[key] = np.linalg.qr(np.concatenate([old, own]), mode="r")
+            self.of[key] = _triangle([old, own])
             self.rows[key] = self.rows.get(key, 0) + len(own)
 
     def total(
@@ -54,7 +54,7 @@ class Triangles:
             for (field, group), r in self.of.items()
             if groups is None or groups[group]
         ]
-        return np.linalg.qr(np.concatenate(parts), mode="r")
+        return _triangle(parts)
 
     def sigma(self) -> dict[str, float]:
         """The root mean square of the residuals of each field."""
@@ -143,6 +143,10 @@ def require_rank(
             f"Jacobian has the rank {len(names) - len(lost)}, and {len(names)} are "
             "unknown; leave some out, or give states in which their terms differ"
         )
+
+
+def _triangle(rows: Sequence[np.ndarray]) -> Float[np.ndarray, "row column"]:
+    return np.asarray(np.linalg.qr(np.concatenate(rows), mode="r"))
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

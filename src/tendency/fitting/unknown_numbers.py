@@ -38,6 +38,7 @@ class Problem(NamedTuple):
     targets: dict[str, Array]  # tendencies, none for a cell
     forcing: Any
     rows: Int[np.ndarray, " row"]  # the times that give a residual
+    fields: tuple[str, ...]  # those that do
     sizes: dict[str, float]  # of the tendencies, in root mean square
 
     @property
@@ -119,7 +120,10 @@ class Problem(NamedTuple):
             here = np.arange(first, min(first + size, len(self.rows)))
             index = jnp.asarray(np.resize(self.rows[here], size))  # of one shape
             data = self.states, self.targets, self.forcing
-            r, slopes = _blocks(self.model, data, jnp.asarray(free), index)
+            blocks: Any = _blocks(
+                self.model, data, self.fields, jnp.asarray(free), index
+            )
+            r, slopes = blocks
             for name in r:
                 both = np.concatenate([slopes[name], r[name][..., None]], axis=-1)
                 found.add(name, group[here], both[: len(here)])
@@ -129,7 +133,7 @@ class Problem(NamedTuple):
         return numbers_in(equations_in(self.with_free(free)))
 
 
-def problem_of(model, states, tendencies, forcing, segments) -> Problem:
+def problem_of(model, states, tendencies, forcing, segments, fields) -> Problem:
     """The residuals of `identify`, whose arguments these are."""
     generated = equations_in(model)
     if not numbers_in(generated):
@@ -140,8 +144,15 @@ def problem_of(model, states, tendencies, forcing, segments) -> Problem:
     arrays, targets = _checked(generated, model, states, tendencies)
     rows = _rows(model, arrays, segments)
     forcing = None if forcing is None else jax.tree.map(jnp.asarray, dict(forcing))
+    found = tuple(targets or arrays)
+    for name in fields or ():
+        if name not in found:
+            raise InputError(
+                f"fields holds {name}, and there are residuals of {', '.join(found)}"
+            )
+    found = found if fields is None else tuple(fields)
     sizes = _sizes(model, arrays, targets, rows)
-    return Problem(model, arrays, targets, forcing, rows, sizes)
+    return Problem(model, arrays, targets, forcing, rows, found, sizes)
 
 
 def numbers_in(equations: Generated) -> dict[str, AbstractNumbers]:
@@ -162,12 +173,17 @@ def _with_free(model: Any, free: Array) -> Any:
 
 
 @eqx.filter_jit
-def _blocks(model: Any, data: Any, free: Array, index: Array) -> tuple[Any, Any]:
+def _blocks(
+    model: Any, data: Any, fields: tuple[str, ...], free: Array, index: Array
+) -> tuple[Any, Any]:
     """Residuals at some times, and their Jacobian; compiled once for like models."""
 
     def one(i):
         def residuals(free):
-            return _residuals(_with_free(model, free), *data, i)
+            states, targets, forcing = data
+            new = _with_free(model, free)
+            found = _residuals(new, states, targets, forcing, i)
+            return {name: found[name] for name in fields}
 
         return residuals(free), jax.jacfwd(residuals)(free)
 

@@ -11,7 +11,7 @@ import sympy
 from sympy.core.function import AppliedUndef
 
 from tendency.errors import InputError
-from tendency.symbolic.meaning import Jacobian, Mean
+from tendency.symbolic.meaning import Jacobian, Learned, Mean
 from tendency.symbolic.system import TIME, Expr, System
 from tendency.symbolic.units import (
     CLOSE,
@@ -161,7 +161,7 @@ class _Walk:
         if isinstance(node, sympy.sign | sympy.Heaviside):
             self.unit(node.args[0])
             return None if self.free_numbers else registry().Unit("")
-        if isinstance(node, AppliedUndef | sympy.Symbol):
+        if isinstance(node, AppliedUndef | sympy.Symbol | Learned):
             return None
         for argument in node.args:
             self.pure(argument, f"an argument of {node.func.__name__}")

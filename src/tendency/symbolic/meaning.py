@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import sympy
 from sympy import S
+from sympy.core.function import ArgumentIndexError
 
 _LARGEST_POWER = 64
 _TALLEST = 4  # powers within exponents
@@ -40,7 +41,7 @@ class Learned(sympy.Function):
 
     def fdiff(self, argindex: int = 1) -> Any:
         """It has no derivative that could be written down."""
-        raise sympy.ArgumentIndexError(self, argindex)
+        raise ArgumentIndexError(self, argindex)
 
 
 @cache

@@ -172,6 +172,7 @@ def _within(one: Any, index: int | None, bounds: Interval, name: str) -> Any:
         parts[index] = parts[index].within(bounds)
         parts[index].require(np.asarray(one.value)[index], name)
         return Combination(one.of, np.asarray(one.value), parts)
+    assert isinstance(one, Scalar | Field)
     narrow = one.bounds.within(bounds)
     narrow.require(one.value, name)
     if isinstance(one, Scalar):

@@ -4,6 +4,8 @@ As the authors of PDE-NetGen do (Pannekoucke & Fablet, 2020, Geosci. Model Dev. 
 3373), but by least squares on single steps, with standard errors.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -53,7 +55,8 @@ def closure_of(sets: int, members: int, key: PRNGKeyArray) -> Identified:
     states, segments = moments_of_sets(sets, members, key)
     cell = Integrated(generate(UNKNOWN, line(POINTS)), DT)
     ensemble = np.repeat(np.arange(sets), segments)
-    return identify(cell, states, segments=segments, groups=ensemble)
+    how: Any = {"segments": segments, "groups": ensemble}
+    return identify(cell, states, fields=["nu"], **how)
 
 
 def moments_of_sets(
