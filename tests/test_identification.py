@@ -54,7 +54,7 @@ STATES = fields(30)
 
 def test_linear_unknowns_are_those_of_ordinary_least_squares():
     """Values and standard errors against the normal equations, written out."""
-    model = made("a*d_xx u - b*u*d_x u + c", {k: Scalar(0.1) for k in "abc"})
+    model = made("a*d_xx u - b*u*d_x u + c", {k: Scalar(0.1) for k in "cab"})
     truth = made("0.03*d_xx u - u*d_x u + 0.5")
     target = tendencies(truth, STATES, 0.3)
     found = identify(model, STATES, target)

@@ -1,5 +1,6 @@
 """Floor 5: tables that stand in several places of the TOML, and `[unknowns]`."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -84,6 +85,14 @@ _KEYS = {  # of `[unknowns.NAME]`, by kind; units for all
 }
 
 
+_DEFAULTS: Mapping[Any, dict[str, Any]] = {
+    "scalar": {"initial": 1.0},
+    "combination": {"initial": 0.0},
+    "field": {"initial": 1.0},
+    "network": {"reach": 0, "width": 16, "depth": 2, "scale": 1.0},
+}
+
+
 class UnknownTable(Measured):
     """`[unknowns.a]`: what is to be learned inside the equations.
 
@@ -91,23 +100,25 @@ class UnknownTable(Measured):
     """
 
     kind: Literal["scalar", "combination", "field", "network"]
-    initial: Given | list[float] = Given(expression="1.0")  # the first guess
+    initial: Given | list[float] | None = None  # the first guess
     lower: float | None = None
     upper: float | None = None
-    of: list[Name] = Field(default=[])  # terms, or arguments of a network
+    of: list[Name] | None = None  # terms, or arguments of a network
     along: list[str] | None = None  # of a field; default: all coordinates
-    reach: NonNegativeInt = 0  # points that a network sees to each side
-    width: PositiveInt = 16  # of its hidden layers
-    depth: NonNegativeInt = 2  # how many there are
+    reach: NonNegativeInt | None = None  # points that a network sees to each side
+    width: PositiveInt | None = None  # of its hidden layers
+    depth: NonNegativeInt | None = None  # how many there are
     scales: list[PositiveFloat] | None = None  # typical sizes of its arguments
-    scale: PositiveFloat = 1.0  # typical size of its values
+    scale: PositiveFloat | None = None  # typical size of its values
     seed: int | None = None  # of its first weights
 
     @model_validator(mode="before")
     @classmethod
-    def _number(cls, given: Any) -> Any:
-        plain = isinstance(given, int | float) and not isinstance(given, bool)
-        return {"kind": "scalar", "initial": given} if plain else given
+    def _with_defaults(cls, given: Any) -> Any:
+        if isinstance(given, int | float) and not isinstance(given, bool):
+            return {"kind": "scalar", "initial": given}
+        kind = given.get("kind") if isinstance(given, dict) else None
+        return _DEFAULTS[kind] | given if kind in _DEFAULTS else given
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:

@@ -79,32 +79,33 @@ def _bounds(table: UnknownTable) -> Interval:
 
 
 def _unknown(table: UnknownTable, where: str, dim: int) -> Unknown:
-    bounds = _bounds(table)
+    bounds, of = _bounds(table), table.of or []
     try:
         if table.kind == "field":
             return Field(along=table.along)
         if table.kind == "scalar":
-            return Scalar(_numbers(table, where), bounds)
+            return Scalar(_numbers(table), bounds)
         if table.kind == "combination":
-            return Combination(table.of, _numbers(table, where), bounds)
+            return Combination(of, _numbers(table), bounds)
+        reach, width, depth = (n or 0 for n in (table.reach, table.width, table.depth))
         assert table.seed is not None
-        seen = (2 * table.reach + 1) ** dim
-        scales = table.scales or [1.0] * len(table.of)
+        seen = (2 * reach + 1) ** dim
+        scales = table.scales or [1.0] * len(of)
         network = ScalarMLP(
-            len(table.of) * seen,
-            table.width,
-            table.depth,
+            len(of) * seen,
+            width,
+            depth,
             scales=[s for s in scales for _ in range(seen)],
             key=jax.random.key(table.seed),
         )
-        if table.reach:
-            return Stencil(table.of, network, table.reach, bounds, table.scale)
-        return Pointwise(table.of, network, bounds, table.scale)
+        if reach:
+            return Stencil(of, network, reach, bounds, table.scale or 1.0)
+        return Pointwise(of, network, bounds, table.scale or 1.0)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
 
 
-def _numbers(table: UnknownTable, where: str) -> Any:
+def _numbers(table: UnknownTable) -> Any:
     given = table.initial
     if not isinstance(given, Given):
         if table.kind == "scalar":
@@ -112,4 +113,4 @@ def _numbers(table: UnknownTable, where: str) -> Any:
         return np.asarray(given)
     if given.expression is None:
         raise InputError("initial is a file, numbers were expected")
-    return float(evaluate(expression(given.expression, {}, where), {}))
+    return float(evaluate(expression(given.expression, {}, "initial"), {}))

@@ -151,14 +151,18 @@ def problem_of(model, states, tendencies, forcing, segments, fields) -> Problem:
                 f"fields holds {name}, and there are residuals of {', '.join(found)}"
             )
     found = found if fields is None else tuple(fields)
-    sizes = _sizes(model, arrays, targets, rows)
+    sizes = {
+        k: v for k, v in _sizes(model, arrays, targets, rows).items() if k in found
+    }
     return Problem(model, arrays, targets, forcing, rows, found, sizes)
 
 
 def numbers_in(equations: Generated) -> dict[str, AbstractNumbers]:
-    """Those that are unknown."""
+    """Those that are unknown, by name in the order in which JAX puts a mapping."""
     return {
-        n: u for n, u in equations.unknowns.items() if isinstance(u, AbstractNumbers)
+        n: u
+        for n, u in sorted(equations.unknowns.items())
+        if isinstance(u, AbstractNumbers)
     }
 
 
