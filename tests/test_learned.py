@@ -21,10 +21,11 @@ from tendency.networks import ScalarMLP
 from tendency.symbolic.boundary import dirichlet, neumann
 from tendency.symbolic.bounds import positive
 from tendency.symbolic.coasts import Coast
+from tendency.symbolic.differences import Differences
 from tendency.symbolic.generated import generate
 from tendency.symbolic.spectral import Spectral
 from tendency.symbolic.system import System
-from tendency.symbolic.unknowns import Pointwise, Scalar, Stencil, Whole
+from tendency.symbolic.unknowns import Field, Pointwise, Scalar, Stencil, Whole
 from tendency.windows import Windows
 
 LINE = Grid.of(Axis("x", 16))
@@ -48,6 +49,13 @@ class Known(eqx.Module):
         return self.weight * jnp.roll(v[0], 1, -1) * v[1]  # of whole fields
 
 
+class Line(eqx.Module):
+    """Twice its first argument."""
+
+    def __call__(self, v):
+        return 2 * v[0]
+
+
 def known(kind, weight=0.5):
     return Known(jnp.asarray(weight), kind)
 
@@ -64,6 +72,11 @@ def made(text, grid=LINE, unknowns: Any = None, method: Any = None, **how):
 def wave(grid=LINE):
     phases = sum(2 * np.pi * c for c in grid.coordinates().values())
     return {"u": jnp.asarray(1.2 + np.sin(phases))}
+
+
+@eqx.filter_jit
+def values(model):
+    return model(wave())["u"]
 
 
 def close(a, b, tolerance=1e-13):
@@ -113,6 +126,25 @@ def test_whole_fields_pass_through_any_module():
     assert fixed({"u": u}, {"t": jnp.asarray(2.0)})["u"].shape == u.shape
 
 
+def test_whole_fields_are_extrapolated_beyond_walls_and_maps_may_vary_along_one_axis():
+    walls = {"u": {"x": (dirichlet(0.0), dirichlet(0.0))}}
+    unknowns: Any = {"W": Whole(["x", "u"], Line())}
+    learned = made("d_x W + 0*d_xx u", WALLS, unknowns, boundaries=walls)
+    close(learned(wave(WALLS))["u"], 2 * jnp.ones(16), 1e-12)
+    unknowns = {"k": Field(np.arange(1.0, 7.0), along=["y"])}
+    by_y = made("k*u", PLANE, unknowns)(wave(PLANE))["u"]
+    close(by_y, jnp.arange(1.0, 7.0)[:, None] * wave(PLANE)["u"])
+
+
+def test_a_learned_flux_stays_central_beside_finite_volumes():
+    unknowns = {"S": Pointwise(["u"], Line())}
+    both = made("-d_x(u^2/2) + d_x S", LINE, unknowns, Differences(flux="minmod"))
+    own = made("-d_x(u^2/2)", LINE, None, Differences(flux="minmod"))
+    central = made("d_x(2*u)", LINE)
+    expected = own(wave())["u"] + central(wave())["u"]
+    close(both(wave())["u"], expected)
+
+
 def test_a_function_within_bounds_and_among_the_diagnostic_fields():
     unknowns = {"K": Pointwise(["u", "u^2"], known("product", -3.0), positive)}
     learned = made("d_x(K*d_x u)", LINE, unknowns)
@@ -126,15 +158,15 @@ def test_a_network_is_absent_before_a_fit_saved_and_of_its_own_precision(tmp_pat
     network = ScalarMLP(2, width=4, scales=[1.0, 6.0], dtype=jnp.float32, key=key)
     unknowns = {"S": Pointwise(["u", "d_x u"], network, scale=3.0)}
     learned = made("d_xx u + S", LINE, unknowns)
-    close(learned(wave())["u"], made("d_xx u")(wave())["u"])
+    close(values(learned), values(made("d_xx u")))
     leaves = jax.tree.leaves(eqx.filter(learned, trainable(learned)))
     assert sum(leaf.size for leaf in leaves) == 2 * 4 + 4 + 4 * 4 + 4 + 4 + 1
     bias = lambda t: t.unknowns["S"].function.layers[-1].bias  # noqa: E731
     learned = eqx.tree_at(bias, learned, jnp.ones(1, jnp.float32))
-    close(learned(wave())["u"], made("d_xx u + 3")(wave())["u"])
+    close(values(learned), values(made("d_xx u + 3")))
     store.save(tmp_path / "model.safetensors", learned)
     again, _ = store.load(tmp_path / "model.safetensors")
-    np.testing.assert_array_equal(again(wave())["u"], learned(wave())["u"])
+    np.testing.assert_array_equal(values(again), values(learned))
 
 
 def test_source_calls_the_function_that_it_is_given(tmp_path):

@@ -106,7 +106,10 @@ def dataset_of(built: Built, ran: Ran) -> xr.Dataset:
         "equations": "\n".join(built.system.written),
         "method": f"{method_said(built)}, {asked.time.scheme}, dt = {built.cell.dt!r}",
     }
-    parameters = {f"parameter_{name}": p.value for name, p in asked.parameters.items()}
+    parameters = {
+        f"parameter_{name}": float(value)
+        for name, value in built.generated.values.items()
+    }
     return xr.Dataset(variables, coordinates, told | parameters)
 
 

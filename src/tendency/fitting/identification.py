@@ -98,7 +98,7 @@ def identify(
         moved = problem.stepped(free, step)
         new = problem.triangles(moved, group)
         if not new.cost(sigma) <= now.cost(sigma):  # NaN too
-            if now.length(sigma, step) <= _DONE or damping > 1e8:
+            if now.length(sigma, step) <= _DONE:
                 break  # rounding
             damping = max(10 * damping, 1e-4)
             continue

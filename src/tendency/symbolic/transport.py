@@ -11,6 +11,7 @@ from tendency.grid import HALF
 from tendency.symbolic import stencils
 from tendency.symbolic.faces import RECONSTRUCTIONS
 from tendency.symbolic.lowering import Place
+from tendency.symbolic.meaning import Learned
 from tendency.symbolic.program import Expression
 from tendency.symbolic.sums import summed
 from tendency.symbolic.system import Expr
@@ -59,6 +60,7 @@ class Transport:
         if (
             self.method.flux != "central"
             and carries
+            and not flux.has(Learned)  # whose speeds are not known: central
             and not {*factor.free_symbols} & {*self.lowering.axis}
             and all(self.lowering.offset(f) == place.offsets for f in moves)
         ):
