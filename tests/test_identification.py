@@ -13,11 +13,14 @@ from tendency.fitting import identify, sparsity_path
 from tendency.grid import Axis, Grid
 from tendency.integrate import Integrated, adams_bashforth3
 from tendency.physics.lorenz63 import Lorenz63
+from tendency.symbolic.boundary import neumann
 from tendency.symbolic.bounds import Interval, positive
 from tendency.symbolic.generated import generate
+from tendency.symbolic.modes import Modes
 from tendency.symbolic.printed import number, printed
 from tendency.symbolic.system import System
 from tendency.symbolic.unknowns import Combination, Field, Pointwise, Scalar
+from tendency.symbolic.well_posed import kept_well_posed, well_posed_where
 
 LINE = Grid.of(Axis("x", 24))
 X = LINE.axes[0].positions()
@@ -141,6 +144,48 @@ def test_a_map_is_found_where_half_the_points_are_missing():
     np.testing.assert_allclose(again.values, k, rtol=1e-6)
     with pytest.raises(InputError, match=r"k\[0\], .* 16 more .* rank 23, and 24 are"):
         identify(generate(unknown, LINE), STATES, STATES)
+
+
+def test_a_smooth_map_is_found_by_its_modes_from_few_noisy_points():
+    """Along an axis with walls and a periodic one, which have modes of their own."""
+    plane = Grid.of(Axis("y", 10, periodic=False), Axis("x", 12))
+    ends = {"u": {"y": neumann()}}
+    at = plane.coordinates()
+    waves = np.cos(np.pi * at["y"]) * np.sin(2 * np.pi * at["x"])
+    k = np.exp(-2 + 0.4 * waves - 0.3 * np.cos(2 * np.pi * at["x"]))
+    text = ["d_t u = d_y(k*d_y u) + d_x(k*d_x u)"]
+    truth = generate(
+        System.of(text, coordinates=["y", "x"], constants=["k"]),
+        plane,
+        boundaries=ends,
+        constants={"k": jnp.asarray(k)},
+    )
+    rng = np.random.default_rng(2)
+    states = {"u": np.cumsum(rng.normal(size=(40, 10, 12)), 2)}
+    exact = tendencies(truth, states)["u"]
+    noise = 0.02 * exact.std()
+    seen = exact + noise * rng.normal(size=exact.shape)
+    seen[rng.random(exact.shape) < 0.5] = np.nan
+    unknowns = {"k": Modes([3, 3], 0.3, positive)}
+    system = System.of(text, coordinates=["y", "x"], unknowns=unknowns)
+    (one, two) = well_posed_where(system)
+    assert one.bounds == two.bounds == positive
+    model = generate(kept_well_posed(system), plane, boundaries=ends)
+    found = identify(model, states, {"u": seen})
+    assert found.values.shape == (9,)
+    map_found = np.asarray(found.model.unknowns["k"].on_cells)
+    error = np.sqrt(np.mean((map_found - k) ** 2) / np.mean(k**2))
+    assert error < 0.05
+    assert map_found.min() > 0
+
+
+def test_modes_that_no_map_has():
+    with pytest.raises(
+        InputError, match=r"map k has \(3, 3\) modes, .* \(24,\) points"
+    ):
+        made("k*u", {"k": Modes([3, 3])})
+    with pytest.raises(InputError, match=r"a map has \(0,\) modes along its axes"):
+        Modes([0])
 
 
 def test_a_bound_that_the_data_cross_is_told():

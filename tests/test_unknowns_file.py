@@ -15,6 +15,7 @@ from tendency.forecasting import forecast
 from tendency.grid import Axis, Grid
 from tendency.symbolic.bounds import Interval
 from tendency.symbolic.generated import generate
+from tendency.symbolic.modes import Modes
 from tendency.symbolic.system import System
 from tendency.symbolic.unknowns import Combination, Field, Pointwise, Scalar, Stencil
 
@@ -97,6 +98,11 @@ def test_bounds_of_a_file_are_those_of_well_posed_equations():
     unknowns = {"b": 0.7}
     with pytest.raises(InputError, match=r"b > 0.75 only, and b starts at 0.7"):
         build(asked(system__equations=text, unknowns=unknowns))
+    smooth = {"kind": "field", "modes": [3], "initial": 2, "lower": 1}
+    built = build(asked(system__equations=["d_t u = k*u"], unknowns={"k": smooth}))
+    one = built.generated.unknowns["k"]
+    assert isinstance(one, Modes)
+    np.testing.assert_allclose(one.on_cells, np.full(12, 2.0), rtol=1e-14)
     unknowns = {"S": {"kind": "network", "of": ["u"], "reach": 2, "seed": 1}}
     text = ["d_t u = d_x S"]
     built = build(asked(system__equations=text, unknowns=unknowns))

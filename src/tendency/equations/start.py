@@ -15,7 +15,7 @@ from tendency.grid import HALF, Grid
 from tendency.symbolic.generated import Generated
 from tendency.symbolic.meaning import Mean
 from tendency.symbolic.system import TIME, System
-from tendency.symbolic.unknowns import Field
+from tendency.symbolic.unknowns import AbstractMap
 
 
 class Start(NamedTuple):
@@ -107,9 +107,9 @@ class Start(NamedTuple):
     def _on_cells(self, field: Expr) -> Any:
         name = field.func.__name__
         unknown = {
-            n: u.value
+            n: u.on_cells
             for n, u in self.tendency.unknowns.items()
-            if isinstance(u, Field)
+            if isinstance(u, AbstractMap)
         }
         for given in (self.tendency.constants.value, unknown, self.forcing):
             if name in given:

@@ -77,7 +77,7 @@ class Given(Table):
 _KEYS = {  # of `[unknowns.NAME]`, by kind; units for all
     "scalar": ("initial", "lower", "upper"),
     "combination": ("of", "initial", "lower", "upper"),
-    "field": ("initial", "lower", "upper", "along"),
+    "field": ("initial", "lower", "upper", "along", "modes"),
     "network": (
         *("of", "reach", "width", "depth", "scales", "scale", "seed"),
         *("lower", "upper"),
@@ -105,6 +105,7 @@ class UnknownTable(Measured):
     upper: float | None = None
     of: list[Name] | None = None  # terms, or arguments of a network
     along: list[str] | None = None  # of a field; default: all coordinates
+    modes: list[PositiveInt] | None = None  # of a smooth field, along each axis
     reach: NonNegativeInt | None = None  # points that a network sees to each side
     width: PositiveInt | None = None  # of its hidden layers
     depth: NonNegativeInt | None = None  # how many there are
@@ -117,8 +118,9 @@ class UnknownTable(Measured):
     def _with_defaults(cls, given: Any) -> Any:
         if isinstance(given, int | float) and not isinstance(given, bool):
             return {"kind": "scalar", "initial": given}
-        kind = given.get("kind") if isinstance(given, dict) else None
-        return _DEFAULTS[kind] | given if kind in _DEFAULTS else given
+        if not isinstance(given, dict):
+            return given
+        return {**_DEFAULTS.get(given.get("kind"), {}), **given}
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:

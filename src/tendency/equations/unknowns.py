@@ -16,6 +16,7 @@ from tendency.grid import Grid
 from tendency.networks import ScalarMLP
 from tendency.symbolic.bounds import Interval
 from tendency.symbolic.evaluation import evaluate
+from tendency.symbolic.modes import Modes
 from tendency.symbolic.system import System
 from tendency.symbolic.unknowns import (
     Combination,
@@ -81,6 +82,8 @@ def _bounds(table: UnknownTable) -> Interval:
 def _unknown(table: UnknownTable, where: str, dim: int) -> Unknown:
     bounds, of = _bounds(table), table.of or []
     try:
+        if table.modes:
+            return Modes(table.modes, _numbers(table), bounds, table.along)
         if table.kind == "field":
             return Field(along=table.along)
         if table.kind == "scalar":
@@ -108,7 +111,7 @@ def _unknown(table: UnknownTable, where: str, dim: int) -> Unknown:
 def _numbers(table: UnknownTable) -> Any:
     given = table.initial
     if not isinstance(given, Given):
-        if table.kind == "scalar":
+        if table.kind != "combination":
             raise InputError(f"initial is {given}, one number was expected")
         return np.asarray(given)
     if given.expression is None:

@@ -13,7 +13,7 @@ from tendency.cell import Ramp
 from tendency.errors import InputError
 from tendency.fitting.triangles import Triangles
 from tendency.symbolic.generated import Generated
-from tendency.symbolic.unknowns import AbstractNumbers, Combination, Field
+from tendency.symbolic.unknowns import AbstractMap, AbstractNumbers, Combination
 
 Fields = Mapping[str, Any]  # name -> (time, *field)
 _AT_ONCE = 2**22  # numbers of a Jacobian
@@ -303,7 +303,7 @@ def _names(numbers: Mapping[str, AbstractNumbers]) -> tuple[str, ...]:
     for name, one in numbers.items():
         if isinstance(one, Combination):
             found += [f"{name}_{i}" for i in range(1, len(one.of) + 1)]
-        elif isinstance(one, Field):
+        elif isinstance(one, AbstractMap):
             found += [f"{name}[{i}]" for i in range(one.free.size)]
         else:
             found.append(name)

@@ -12,8 +12,8 @@ from tendency.symbolic.latex import is_latex
 from tendency.symbolic.meaning import learned
 from tendency.symbolic.unknowns import (
     AbstractFunction,
+    AbstractMap,
     Combination,
-    Field,
     Unknown,
     called,
     coefficients_of,
@@ -63,7 +63,7 @@ class Declared(NamedTuple):
         return {
             name: coordinates if one.along is None else one.along
             for name, one in self.unknowns.items()
-            if isinstance(one, Field)
+            if isinstance(one, AbstractMap)
         }
 
     def equations(self, names: Names) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from tendency.symbolic.stepping import Steps
 from tendency.symbolic.system import TIME, Expr, System
 from tendency.symbolic.unknowns import (
     AbstractFunction,
-    Field,
+    AbstractMap,
     Unknown,
     coefficients_of,
     values_of,
@@ -151,7 +151,7 @@ class Generated(eqx.Module):
             self.numbers,
             self.shapes,
             tuple((k, float(v)) for k, v in self.values.items()),
-            (*self.constants.value, *_kind(self.unknowns, Field)),
+            (*self.constants.value, *_kind(self.unknowns, AbstractMap)),
             self.forcings,
             self.assignments,
             self.outputs,
@@ -225,8 +225,9 @@ def generate(
     for field in system.constants:
         name = field.func.__name__
         one = unknowns.get(name)
-        if isinstance(one, Field):
-            unknowns[name] = one.on(*_shapes(field.args, system, grid), name)
+        if isinstance(one, AbstractMap):
+            axes = [a for a in grid.axes if a.name in map(str, field.args)]
+            unknowns[name] = one.on(axes, _shapes(field.args, system, grid)[1], name)
             continue
         if name not in given:
             raise InputError(f"the constant field {name} is missing: give its values")

@@ -1,9 +1,9 @@
 """Floor 1: what is unknown in equations, and is learned inside them.
 
-`Scalar`, `Combination` and `Field` are numbers; `Pointwise`, `Stencil` and `Whole` are
-functions of what the equations know, by any module. Each is declared under its name in
-`System.of(..., unknowns={...})`, with the first guess that it holds, and stands in the
-equations as a parameter or a diagnostic field does.
+`Scalar`, `Combination` and `Field` (or `Modes`) are numbers; `Pointwise`, `Stencil` and
+`Whole` are functions of what the equations know, by any module. Each is declared under
+its name in `System.of(..., unknowns={...})`, with the first guess that it holds, and
+stands in the equations as a parameter or a diagnostic field does.
 """
 
 import abc
@@ -19,6 +19,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from tendency.cell import Constant
 from tendency.errors import InputError
+from tendency.grid import Axis
 from tendency.symbolic.bounds import Each, Interval, unbounded
 
 
@@ -92,7 +93,36 @@ class Combination(AbstractNumbers):
         self.bounds = both
 
 
-class Field(AbstractNumbers):
+class AbstractMap(AbstractNumbers):
+    """Numbers that make a field which is the same at all times."""
+
+    along: eqx.AbstractVar[tuple[str, ...] | None]  # coordinates; None: all
+
+    @property
+    @abc.abstractmethod
+    def on_cells(self) -> Float[Array, "..."]:
+        """The field on the cells."""
+
+    @abc.abstractmethod
+    def on(
+        self, axes: Sequence[Axis], full: tuple[int, ...], name: str
+    ) -> "AbstractMap":
+        """On the axes that it varies along; `full` is its shape with all axes.
+
+        Raises:
+            InputError: it was given with another shape.
+        """
+
+    @abc.abstractmethod
+    def narrowed(self, bounds: Interval, name: str) -> "AbstractMap":
+        """With bounds within these too.
+
+        Raises:
+            InputError: its first guess is not.
+        """
+
+
+class Field(AbstractMap):
     """A map, the same at all times: a value at every cell, such as a diffusivity.
 
     Arguments:
@@ -116,12 +146,12 @@ class Field(AbstractNumbers):
         self.free, self.scale = _free(found, bounds, "the field")
         self.bounds, self.along = bounds, None if along is None else tuple(along)
 
-    def on(self, shape: tuple[int, ...], full: tuple[int, ...], name: str) -> "Field":
-        """With a value at every point of a grid, `full` having all its axes.
+    @property
+    def on_cells(self) -> Float[Array, "..."]:
+        return self.value
 
-        Raises:
-            InputError: it has another shape.
-        """
+    def on(self, axes: Sequence[Axis], full: tuple[int, ...], name: str) -> "Field":
+        shape = tuple(axis.points for axis in axes)
         if self.free.shape not in ((), shape):
             raise InputError(
                 f"the unknown field {name} has the shape {self.free.shape}, {shape} "
@@ -130,6 +160,11 @@ class Field(AbstractNumbers):
         both = self.free, self.scale.value
         both = tuple(jnp.broadcast_to(a, shape).reshape(full) for a in both)
         return eqx.tree_at(lambda f: (f.free, f.scale.value), self, both)
+
+    def narrowed(self, bounds: Interval, name: str) -> "Field":
+        narrow = self.bounds.within(bounds)
+        narrow.require(self.value, name)
+        return Field(np.asarray(self.value), narrow, self.along)
 
 
 class AbstractFunction(eqx.Module):
@@ -294,7 +329,8 @@ def called(name: str) -> str:
 def values_of(unknowns: Mapping[str, Unknown], dtype: Any) -> dict[str, Any]:
     """What the names of a program stand for: numbers, arrays, functions."""
     found: dict[str, Any] = dict(coefficients_of(unknowns))
-    found |= {n: one.value for n, one in unknowns.items() if isinstance(one, Field)}
+    maps = {n: one for n, one in unknowns.items() if isinstance(one, AbstractMap)}
+    found |= {name: one.on_cells for name, one in maps.items()}
     found = {name: jnp.asarray(value, dtype) for name, value in found.items()}
     for name, one in unknowns.items():
         if isinstance(one, AbstractFunction):
@@ -312,7 +348,7 @@ def require_unknowns(unknowns: Mapping[str, Any]) -> None:
         if not isinstance(one, AbstractNumbers | AbstractFunction):
             raise InputError(
                 f"the unknown {name} is a {type(one).__name__}: Scalar, Combination, "
-                "Field, Pointwise, Stencil or Whole was expected"
+                "Field, Modes, Pointwise, Stencil or Whole was expected"
             )
 
 

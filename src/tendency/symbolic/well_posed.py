@@ -17,7 +17,7 @@ from tendency.errors import InputError
 from tendency.symbolic.bounds import Each, Interval
 from tendency.symbolic.linear import Entry, coefficients
 from tendency.symbolic.system import Expr, System
-from tendency.symbolic.unknowns import Combination, Field, Scalar, Unknown
+from tendency.symbolic.unknowns import AbstractMap, Combination, Scalar, Unknown
 from tendency.symbolic.written import written
 
 
@@ -120,7 +120,7 @@ def _unknowns_in(value: Expr, system: System) -> list[Expr]:
     fields = [
         f
         for f in system.constants
-        if isinstance(system.unknowns.get(f.func.__name__), Field)
+        if isinstance(system.unknowns.get(f.func.__name__), AbstractMap)
     ]
     return [s for s in (*system.coefficients, *fields) if value.has(s)]
 
@@ -172,12 +172,13 @@ def _within(one: Any, index: int | None, bounds: Interval, name: str) -> Any:
         parts[index] = parts[index].within(bounds)
         parts[index].require(np.asarray(one.value)[index], name)
         return Combination(one.of, np.asarray(one.value), parts)
-    assert isinstance(one, Scalar | Field)
+    if isinstance(one, AbstractMap):
+        return one.narrowed(bounds, name)
+    assert isinstance(one, Scalar)
+    assert isinstance(one.bounds, Interval)
     narrow = one.bounds.within(bounds)
     narrow.require(one.value, name)
-    if isinstance(one, Scalar):
-        return Scalar(float(one.value), narrow)
-    return Field(np.asarray(one.value), narrow, one.along)
+    return Scalar(float(one.value), narrow)
 
 
 def _parts(bounds: Interval | Each, count: int) -> list[Interval]:
