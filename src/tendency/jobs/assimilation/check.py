@@ -4,7 +4,9 @@ import numpy as np
 
 from tendency.data.clock import show
 from tendency.jobs.assimilation.problem import Problem
+from tendency.jobs.assimilation.settings import READS
 
+_MEMBERS = {"particle": "particles"}
 Rows = list[tuple[str, str]]
 
 
@@ -66,19 +68,30 @@ def _observations(problem: Problem) -> Rows:
 
 def _method(problem: Problem) -> Rows:
     method = problem.asked.method
-    rows = [("filter", f"{method.name}, {method.members} members")]
-    terms = [
-        f"{key} {getattr(method, key):g}"
-        for key, none in (("inflation", 1.0), ("rtps", 0.0), ("rtpp", 0.0))
-        if getattr(method, key) != none
-    ]
-    terms += ["adaptive inflation"] * method.adaptive + ["rotated"] * method.rotated
-    rows.append(("inflation", ", ".join(terms) or "none"))
+    reads = READS[method.name]
+    told = f"{method.name}, {method.members} {_MEMBERS.get(method.name, 'members')}"
+    rows = [("method", told if "members" in reads else method.name)]
+    if "inflation" in reads:
+        terms = [
+            f"{key} {getattr(method, key):g}"
+            for key, none in (("inflation", 1.0), ("rtps", 0.0), ("rtpp", 0.0))
+            if getattr(method, key) != none
+        ]
+        terms += ["adaptive inflation"] * method.adaptive
+        terms += ["rotated"] * method.rotated
+        rows.append(("inflation", ", ".join(terms) or "none"))
+    if method.localisation is not None:
+        rows.append(("localisation", f"a length of {method.localisation:g}"))
+    if problem.asked.record is not None:
+        rows.append(("model errors", f"learned from {problem.asked.record.path}"))
+    if method.estimate_errors:
+        rows.append(("errors", "scaled by the innovations"))
     if method.smoother:
         lag = "all later times" if method.lag is None else f"{method.lag} later times"
         rows.append(("smoother", f"corrected by {lag}"))
-    states = problem.prior.state
     size = len(problem.t) * problem.modelled.layout.size * 8
-    kept = states.size * len(problem.t) * 8 * method.smoother
+    kept = 0
+    if method.smoother and "members" in reads:
+        kept = method.members * problem.modelled.preparation.size * len(problem.t) * 8
     rows.append(("memory", f"{(4 * size + kept) / 1e6:.0f} MB of results"))
     return rows

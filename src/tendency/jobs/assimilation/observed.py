@@ -166,7 +166,7 @@ def window(
 
 
 def steps_of(
-    times: np.ndarray, origin: float, clock: Clock
+    times: np.ndarray, origin: float, clock: Clock, key: str = "observations"
 ) -> Int[np.ndarray, " time"]:
     """After how many steps of the model each date comes.
 
@@ -179,7 +179,7 @@ def steps_of(
     if (off > _ALIKE).any():
         i = int(np.argmax(off > _ALIKE))
         raise InputError(
-            f"observations: {show(times[i])} lies {off[i]:.2g} steps off the steps of "
+            f"{key}: {show(times[i])} lies {off[i]:.2g} steps off the steps of "
             f"the model, which are {clock.label} long: move the dates to them"
         )
     return steps.astype(np.int64)

@@ -31,9 +31,11 @@ from tendency.assimilation.health import examine
 from tendency.assimilation.method import Cycle, Progress
 from tendency.assimilation.smoothers import matrix_of, products_after
 from tendency.assimilation.transform import recombined
+from tendency.assimilation.verb import nothing
 from tendency.errors import InputError
 from tendency.files import read_tensors, write_tensors, writing
 from tendency.fitting.checkpoint import fingerprint
+from tendency.jobs.assimilation.methods import ENSEMBLES, in_one_piece
 from tendency.jobs.assimilation.problem import Problem
 
 _NUMBERS = 2**24  # of the ensembles of a part, before and after
@@ -53,7 +55,8 @@ class Found:
     residual: Float[np.ndarray, "time obs"]
     misfit: Float[np.ndarray, " time"]
     log_likelihood: Float[np.ndarray, " time"]
-    ranks: Int[np.ndarray, " rank"]
+    ranks: Int[np.ndarray, " rank"]  # empty where there are no members
+    factor: float | None  # of the error variances, where it was estimated
     lost: str | None  # why it stopped before the end
     warnings: tuple[str, ...]
 
@@ -62,6 +65,11 @@ def keep(cycle: Cycle) -> tuple[Array, Array, Array]:
     """The members before and after an analysis, and in the space of observations."""
     before, after = cycle.background.ensemble.state, cycle.analysis.ensemble.state
     return before, after, equivalents(cycle)
+
+
+def keep_equivalents(cycle: Cycle) -> Array:
+    """The members in the space of observations alone."""
+    return equivalents(cycle)
 
 
 def keep_transforms(cycle: Cycle) -> tuple[Array, ...]:
@@ -75,19 +83,18 @@ def run_parts(problem: Problem, folder: Path, say: Callable[[str], None]) -> Fou
     Raises:
         InputError: nothing can be written, or a part is damaged.
     """
-    smoother = problem.asked.method.smoother
     mark = fingerprint(
         problem.modelled.cell,
         problem.modelled.preparation,
         problem.observations,
-        problem.filter,
+        problem.method,
         problem.prior,
         problem.key,
-        smoother,
+        problem.asked.method.smoother,
     )
     pieces = _cut(problem)
     parts: list[dict[str, np.ndarray]] = []
-    belief = problem.filter.begin(problem.modelled.cell, problem.prior)
+    belief = problem.method.begin(problem.modelled.cell, problem.prior)
     now, lost = Progress(belief, np.zeros((), np.int32)), None
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,16 +123,24 @@ def run_parts(problem: Problem, folder: Path, say: Callable[[str], None]) -> Fou
             if number == 0:
                 say("an assimilation that was interrupted goes on")
         parts.append(part)
-    return _joined(problem, parts, lost)
+    factor = getattr(now.belief, "factor", None)
+    return _joined(problem, parts, lost, None if factor is None else float(factor))
 
 
 def _cut(problem: Problem) -> list[slice]:
     """Stretches of times whose ensembles fit into memory side by side."""
-    members = problem.asked.method.members
+    method, times = problem.asked.method, len(problem.t)
+    if in_one_piece(method):
+        return [slice(0, times)]
+    members = method.members if _of_members(problem) else 2
     size = problem.modelled.preparation.size + problem.observations.values.shape[1]
     length = int(np.clip(_NUMBERS // (members * size), 1, _TIMES))
-    times = len(problem.t)
     return [slice(i, min(i + length, times)) for i in range(0, times, length)]
+
+
+def _of_members(problem: Problem) -> bool:
+    """Whether the analyses are members, kept to be decoded one by one."""
+    return problem.asked.method.name in ENSEMBLES
 
 
 def _kept(path: Path, mark: str) -> dict[str, np.ndarray] | None:
@@ -155,33 +170,55 @@ def _assimilated(
             problem.modelled.cell,
             start,
             observations,
-            problem.filter,
+            problem.method,
             forcing=forcing,
-            save=keep_transforms if problem.asked.method.smoother else keep,
+            save=_saving(problem),
             key=problem.key,
         )
     return _told(problem, piece, analyses)
 
 
+def _saving(problem: Problem) -> Callable[[Cycle], Any]:
+    method = problem.asked.method
+    if method.name == "ienks":
+        return keep_equivalents
+    if not _of_members(problem):
+        return nothing
+    return keep_transforms if method.smoother else keep
+
+
 def _told(
     problem: Problem, piece: slice, analyses: Analyses
 ) -> tuple[dict[str, np.ndarray], Progress]:
-    before, after, seen, *matrices = analyses.saved
     t = jnp.asarray(problem.t[piece])
     model = problem.modelled.preparation
-    part: dict[str, Any] = {}
+    part: dict[str, Any] = {name: getattr(analyses, name) for name in _TOLD}
+    part["failed"] = analyses.failed
+    if not _of_members(problem):
+        for kind in KINDS:
+            mean = getattr(analyses, f"{kind}_mean")
+            if mean is not None:
+                spread = getattr(analyses, f"{kind}_spread")
+                part[kind] = model.decode(mean, t)
+                part[f"{kind}_spread"] = _spread(model, spread)
+        if analyses.saved is not None:
+            part["ranks"] = _ranks(problem, piece, analyses.saved)
+        return {name: np.asarray(x) for name, x in part.items()}, analyses.final
+    before, after, seen, *matrices = analyses.saved
     for kind, members in (("background", before), ("analysis", after)):
         part[kind], part[f"{kind}_spread"] = _decoded(model, members, t)
+    part["ranks"] = _ranks(problem, piece, seen)
+    if matrices:
+        part |= {"members": after, "matrices": matrices[0]}
+    return {name: np.asarray(x) for name, x in part.items()}, analyses.final
+
+
+def _ranks(problem: Problem, piece: slice, seen: Array) -> Int[np.ndarray, " rank"]:
     key = jax.random.fold_in(problem.key, piece.start)
     observations = problem.observations[piece]
     finite = observations.seen & jnp.isfinite(seen).all(1)
     observations = eqx.tree_at(lambda o: o.seen, observations, finite)
-    ranks = rank_histogram(seen, observations, key=key)
-    part |= {name: getattr(analyses, name) for name in (*_TOLD, "failed")}
-    part["ranks"] = ranks
-    if matrices:
-        part |= {"members": after, "matrices": matrices[0]}
-    return {name: np.asarray(x) for name, x in part.items()}, analyses.final
+    return rank_histogram(seen, observations, key=key)
 
 
 @eqx.filter_jit
@@ -198,13 +235,29 @@ def _decoded(preparation, members, t):
 
 
 @eqx.filter_jit
+def _spread(preparation, spread):
+    """In the units of the data, as if the components did not covary.
+
+    Exact without EOFs; with them exact in the mean square over the points, since
+    patterns are orthogonal.
+    """
+    variance = spread**2
+    if preparation.patterns is not None:
+        variance = variance @ preparation.patterns.value.T**2
+    return preparation.scale.value[None] * jnp.sqrt(variance)
+
+
+@eqx.filter_jit
 def _smoothed(members, matrices, lag):
     products = products_after(matrices, lag)
     return jax.lax.map(lambda pair: recombined(*pair), (members, products))
 
 
 def _joined(
-    problem: Problem, parts: list[dict[str, np.ndarray]], lost: str | None
+    problem: Problem,
+    parts: list[dict[str, np.ndarray]],
+    lost: str | None,
+    factor: float | None,
 ) -> Found:
     """All parts in one, NaN where the filter was lost."""
     times = len(problem.t)
@@ -213,9 +266,10 @@ def _joined(
         for name in parts[0]
         if name != "ranks"
     }
-    ranks = np.sum([part["ranks"] for part in parts], 0)
-    states = {kind: whole.pop(kind) for kind in KINDS[:2]}
-    spreads = {kind: whole.pop(f"{kind}_spread") for kind in KINDS[:2]}
+    ranks = np.sum([part.get("ranks", np.zeros(0, int)) for part in parts], 0)
+    kinds = [kind for kind in KINDS if kind in whole]
+    states = {kind: whole.pop(kind) for kind in kinds}
+    spreads = {kind: whole.pop(f"{kind}_spread") for kind in kinds}
     if "members" in whole and lost is None:
         members, matrices = (jnp.asarray(whole[n]) for n in ("members", "matrices"))
         smoothed = _smoothed(members, matrices, problem.asked.method.lag)
@@ -226,6 +280,9 @@ def _joined(
     outside = problem.out_of_sight
     spreads = {k: np.sqrt(s.astype(float) ** 2 + outside) for k, s in spreads.items()}
     told = [] if lost else _examined(problem, whole)
+    if problem.columns is not None:
+        for name in ("innovation", "expected_variance", "residual"):
+            whole[name] = _unpacked(problem, whole[name])
 
     def full(array: np.ndarray) -> np.ndarray:
         array = array.astype(float)
@@ -237,9 +294,22 @@ def _joined(
         spreads={k: full(a) for k, a in spreads.items()},
         **{name: full(whole[name]) for name in _TOLD},
         ranks=ranks,
+        factor=factor,
         lost=lost,
         warnings=tuple(told),
     )
+
+
+def _unpacked(
+    problem: Problem, rows: Float[np.ndarray, "time packed"]
+) -> Float[np.ndarray, "time obs"]:
+    """What stands side by side, back in the columns of the observations."""
+    assert problem.columns is not None
+    columns = problem.columns[: len(rows)]
+    found = np.full((len(rows), problem.used.values.shape[1]), np.nan)
+    time, place = np.nonzero(columns >= 0)
+    found[time, columns[time, place]] = rows[time, place]
+    return found
 
 
 def _examined(problem: Problem, whole: dict[str, np.ndarray]) -> list[str]:

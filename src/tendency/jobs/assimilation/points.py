@@ -77,6 +77,32 @@ def at_points(
     )
 
 
+def packed(seen: Seen) -> tuple[Seen, Int[np.ndarray, "time packed"] | None]:
+    """The values of each time side by side, where most of its columns are empty.
+
+    And which column each is of, -1 where a shorter time is filled up; `None` where
+    nothing was changed. What solves for all columns at once is then much quicker.
+    """
+    there = np.isfinite(seen.values)
+    most = int(there.sum(1).max())
+    if seen.index is None or 2 * most > there.shape[1]:
+        return seen, None
+    order = np.argsort(~there, axis=1, kind="stable")[:, :most]
+    kept = np.take_along_axis(there, order, 1)
+    columns = np.where(kept, order, -1)
+    return (
+        Seen(
+            seen.steps,
+            np.take_along_axis(seen.values, order, 1),
+            np.take_along_axis(seen.variable, order, 1),
+            None,
+            np.where(kept, seen.index[order], 0)[..., None],
+            kept[..., None].astype(float),
+        ),
+        columns,
+    )
+
+
 def _corners(
     layout: Layout,
     variable: Variable,

@@ -1,32 +1,18 @@
 """Floor 5: a model, observations and a method, read, checked and ready to run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float, Int, PRNGKeyArray
 
-from tendency.assimilation import (
-    ETKF,
-    RTPP,
-    RTPS,
-    Adaptive,
-    Combined,
-    DEnKF,
-    EnKFN,
-    Multiplicative,
-    NoInflation,
-    SerialEnSRF,
-    StochasticEnKF,
-    ensemble_of,
-)
-from tendency.assimilation.ensemble import AbstractEnsembleFilter
-from tendency.assimilation.inflation import AbstractInflation
-from tendency.cell import Carry
+from tendency.assimilation import AbstractMethod
 from tendency.data.clock import as_dates, infer_clock
 from tendency.errors import InputError
+from tendency.jobs.assimilation.methods import ENSEMBLES, Chosen, chosen, window_of
 from tendency.jobs.assimilation.model import Equivalents, Modelled, load_modelled
 from tendency.jobs.assimilation.observed import (
     Seen,
@@ -38,8 +24,9 @@ from tendency.jobs.assimilation.observed import (
     variances,
     window,
 )
-from tendency.jobs.assimilation.points import at_points
-from tendency.jobs.assimilation.settings import Assimilation, Method
+from tendency.jobs.assimilation.places import places_seen
+from tendency.jobs.assimilation.points import at_points, packed
+from tendency.jobs.assimilation.settings import Assimilation
 from tendency.observing import DiagonalCovariance, Observations
 
 Say = Callable[[str], None]
@@ -51,8 +38,8 @@ class Problem:
 
     asked: Assimilation
     modelled: Modelled
-    filter: AbstractEnsembleFilter
-    prior: Carry  # an ensemble
+    method: AbstractMethod
+    prior: Any  # an ensemble, a Gaussian or a carry, as the method needs
     observations: Observations  # anomalies in the units of the data
     used: Seen
     withheld: Seen
@@ -60,6 +47,7 @@ class Problem:
     t: Float[np.ndarray, " time"]  # of the observations [unit of the model's clock]
     ends: Float[np.ndarray, " step"] | None  # times of all steps, the model's forcing
     variance: Float[np.ndarray, "time obs"]
+    columns: Int[np.ndarray, "time packed"] | None  # of `used` in `observations`
     key: PRNGKeyArray
 
     @property
@@ -116,7 +104,10 @@ def load_problem(asked: Assimilation, *, say: Say) -> Problem:
             "the observations hold no value in the time asked for, only missing ones: "
             "change time.start and time.stop, or observations.missing_value"
         )
-    seen = _with_steps_ahead(seen, asked.time.ahead)
+    more = -(len(seen.steps) + asked.time.ahead) % window_of(asked.method)
+    if more:
+        say(f"{more} steps are added at the end, for whole windows")
+    seen = _with_steps_ahead(seen, asked.time.ahead + more)
     return _assembled(asked, modelled, seen, errors, origin)
 
 
@@ -140,76 +131,73 @@ def _assembled(
         variance = variance + seen.of(
             np.broadcast_to(modelled.left_out * scale**2, normal.shape)
         )
-    dtype = preparation.scale.value.dtype
-    operator = Equivalents(
-        preparation.scale.value,
-        None if preparation.patterns is None else preparation.patterns.value,
-        None if seen.index is None else jnp.asarray(seen.index, jnp.int32),
-    )
-    arguments = None
-    if seen.index is None:
-        assert seen.weights is not None
-        arguments = (
-            jnp.asarray(seen.points, jnp.int32),
-            jnp.asarray(seen.weights, dtype),
-        )
-    observations = Observations.of(
-        jnp.asarray(used.values - seen.of(normal), dtype),
-        seen.steps,
-        operator,
-        error=DiagonalCovariance(jnp.asarray(variance, dtype)),
-        arguments=arguments,
-    )
     ends = origin + layout.clock.step * np.arange(seen.steps[-1] + 1)
+    dtype = preparation.scale.value.dtype
     mean = modelled.mean
     if modelled.of_job and preparation.patterns is None:
         first = np.asarray(preparation.climatology(jnp.asarray(origin)), float)
         given = np.asarray(mean, float)
         latent = np.where(np.isfinite(given), (given - first) / scale, 0.0)
         mean = jnp.asarray(latent, dtype)
-    prior = ensemble_of(
-        modelled.cell,
-        mean,
-        asked.prior.spread * modelled.climate,
-        size=asked.method.members,
-        key=keys[1],
-    )
+    found = chosen(asked, modelled, mean, keys[1])
+    variance = np.broadcast_to(variance, seen.values.shape)
+    anomalies = replace(used, values=used.values - seen.of(normal))
+    columns = None
+    if asked.method.name not in ENSEMBLES:
+        anomalies, columns = packed(anomalies)
     return Problem(
         asked,
-        modelled,
-        filter_of(asked.method),
-        prior,
-        observations,
+        found.modelled,
+        found.method,
+        found.prior,
+        _observations(anomalies, columns, variance, found),
         used,
         withheld,
         _truth(asked, modelled, seen, origin),
         t,
         ends if modelled.of_job else None,
-        np.broadcast_to(variance, seen.values.shape),
+        variance,
+        columns,
         keys[2],
     )
 
 
-def filter_of(method: Method) -> AbstractEnsembleFilter:
-    """The filter that `[method]` describes."""
-    terms: list[AbstractInflation] = []
-    if method.adaptive:
-        terms.append(Adaptive())
-    if method.rtps:
-        terms.append(RTPS(method.rtps))  # pyright: ignore
-    if method.rtpp:
-        terms.append(RTPP(method.rtpp))  # pyright: ignore
-    if method.inflation != 1:
-        terms.append(Multiplicative(method.inflation))  # pyright: ignore
-    inflation = terms[0] if len(terms) == 1 else Combined(*terms)
-    inflation = inflation if terms else NoInflation()
-    resample = method.resample
-    if method.name == "stochastic":
-        return StochasticEnKF(inflation, resample)
-    if method.name == "denkf":
-        return DEnKF(inflation, resample)
-    kind = {"etkf": ETKF, "ensrf": SerialEnSRF, "enkf-n": EnKFN}[method.name]
-    return kind(inflation=inflation, rotated=method.rotated, resample=resample)
+def _observations(
+    seen: Seen,
+    columns: Int[np.ndarray, "time packed"] | None,
+    variance: Float[np.ndarray, "time obs"],
+    found: Chosen,
+) -> Observations:
+    """Anomalies as the method sees them, of a model in components of its own."""
+    preparation = found.modelled.preparation
+    scale, patterns = preparation.scale.value, preparation.patterns
+    if columns is not None:
+        variance = np.take_along_axis(variance, np.maximum(columns, 0), 1)
+    elif (variance == variance[:1]).all():
+        variance = variance[0]
+    arguments = None
+    if seen.index is None:
+        assert seen.weights is not None
+        arguments = (
+            jnp.asarray(seen.points, jnp.int32),
+            jnp.asarray(seen.weights, scale.dtype),
+        )
+    positions = None
+    if found.localisation is not None:
+        positions = places_seen(found.localisation.positions[0], seen)
+    operator = Equivalents(
+        scale,
+        None if patterns is None else patterns.value,
+        None if seen.index is None else jnp.asarray(seen.index, jnp.int32),
+    )
+    return Observations.of(
+        jnp.asarray(seen.values, scale.dtype),
+        seen.steps,
+        operator,
+        error=DiagonalCovariance(jnp.asarray(variance, scale.dtype)),
+        arguments=arguments,
+        positions=positions,
+    )
 
 
 def _plain(asked: Assimilation) -> bool:

@@ -53,11 +53,12 @@ def dataset_of(problem: Problem, found: Found) -> xr.Dataset:
     }
     for name, (values, title) in series.items():
         result[name] = (time, values, {"long_name": title, "units": "1"})
-    result["rank_histogram"] = (
-        "rank",
-        found.ranks,
-        {"long_name": "observations between so many members", "units": "1"},
-    )
+    if found.ranks.size:
+        result["rank_histogram"] = (
+            "rank",
+            found.ranks,
+            {"long_name": "observations between so many members", "units": "1"},
+        )
     return result.assign_attrs(
         title=problem.asked.report.title,
         source=f"tendency {__version__}, {problem.modelled.kind}",

@@ -19,6 +19,8 @@ def scores_of(problem: Problem, found: Found) -> list[Score]:
         scores += _of_withheld(problem, found)
     if problem.truth is not None:
         scores += _of_truth(problem, found)
+    if found.factor is not None:
+        scores.append(Score(ALL, "background", "error_factor", None, found.factor))
     return [s for s in scores if np.isfinite(s.value)]
 
 

@@ -4,20 +4,41 @@
 class here. Every key is read somewhere: an unknown one is refused.
 """
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
 from tendency.configuration import Table
-from tendency.jobs.settings import Date
+from tendency.jobs.settings import Date, Span
 
-Filter = Literal["etkf", "stochastic", "denkf", "ensrf", "enkf-n"]
-ROTATED = ("etkf", "ensrf", "enkf-n")
+Name = Literal[
+    "etkf", "stochastic", "denkf", "ensrf", "enkf-n", "letkf", "ienks",
+    "particle", "kalman", "oi", "3dvar", "4dvar", "weak-4dvar",
+]  # fmt: skip
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 # A number in the units of the variable (squared, of a variance), or "0.05 m s-1".
 Amount = Annotated[float, Field(gt=0)] | Annotated[str, Field(min_length=1)]
-FILTERS = get_args(Filter)
+_INFLATED = ("inflation", "rtps", "rtpp", "adaptive")
+_ENSEMBLE = ("members", *_INFLATED, "resample", "estimate_errors")
+_GLOBAL = (*_ENSEMBLE, "smoother", "lag")
+_STATIC = ("background", "localisation", "estimate_errors")
+READS: dict[str, tuple[str, ...]] = {
+    "etkf": (*_GLOBAL, "rotated"),
+    "stochastic": _GLOBAL,
+    "denkf": _GLOBAL,
+    "ensrf": (*_GLOBAL, "rotated", "localisation"),
+    "enkf-n": (*_GLOBAL, "rotated"),
+    "letkf": (*_ENSEMBLE, "rotated", "localisation"),
+    "ienks": ("members", *_INFLATED, "rotated", "lag"),
+    "particle": ("members", "jitter"),
+    "kalman": ("smoother", "estimate_errors"),
+    "oi": _STATIC,
+    "3dvar": _STATIC,
+    "4dvar": ("background", "localisation", "lag"),
+    "weak-4dvar": ("localisation", "lag"),
+}
+"""The keys of `[method]` that each method reads; another is refused."""
 
 
 class Model(Table):
@@ -63,29 +84,57 @@ class Observed(Source):
 
 
 class Method(Table):
-    """`[method]`: the filter, its ensemble, and whether the past is smoothed."""
+    """`[method]`: how observations correct the model, and whether the past too."""
 
-    name: Filter = "etkf"
-    members: Annotated[int, Field(ge=2)] = 40
+    name: Name = "etkf"
+    members: Annotated[int, Field(ge=2)] = 40  # or particles
     inflation: Annotated[float, Field(ge=0.5)] = 1.0  # factor on the anomalies
     rtps: Share = 0.0  # relaxation to the spread of the background
     rtpp: Share = 0.0  # relaxation to its anomalies
     adaptive: bool = False  # inflation estimated from the innovations
     rotated: bool = False  # random rotations after each analysis
     resample: bool = False  # replace members that are no longer finite
+    jitter: NotNegative = 0.0  # of copies of particles, in bandwidths
+    # Of the taper: km where there are longitudes and latitudes, else as the axes.
+    localisation: Annotated[float, Field(gt=0)] | None = None
+    # The variance of a static B, as a share of the climate's; with a record, in
+    # variances of the errors of a step.
+    background: Annotated[float, Field(gt=0)] | None = None
+    estimate_errors: bool = False  # scale the error variances by the innovations
     smoother: bool = False  # correct the past too
-    lag: PositiveInt | None = None  # by so many later times; default: all
+    lag: PositiveInt | None = None  # by so many later times; of windows, their length
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.rotated and self.name not in ROTATED:
-            raise ValueError(
-                f"rotated is of {', '.join(ROTATED)}, and the name is {self.name}: "
-                "leave it out"
-            )
-        if self.lag is not None and not self.smoother:
+        for key, field in type(self).model_fields.items():
+            if key == "name" or getattr(self, key) == field.default:
+                continue
+            if key not in READS[self.name]:
+                others = ", ".join(n for n, keys in READS.items() if key in keys)
+                raise ValueError(
+                    f"{key} is of {others}, and the name is {self.name}: leave it out"
+                )
+        of_smoother = "smoother" in READS[self.name]
+        if self.lag is not None and of_smoother and not self.smoother:
             raise ValueError("lag is of the smoother: set smoother to true")
+        if self.name == "letkf" and self.localisation is None:
+            raise ValueError(
+                "localisation is missing, which letkf needs: give a length, in km "
+                "between longitudes and latitudes, else in the units of the axes"
+            )
+        if self.localisation is not None and self.smoother:
+            raise ValueError(
+                "smoother needs one transform of all members and a localised filter "
+                "has one at each point: leave out smoother or localisation"
+            )
         return self
+
+
+class Record(Source):
+    """`[record]`: past states, from which errors of a step of the model are learned."""
+
+    span: Span | None = None  # from when to when; default: all
+    homogeneous: Share = 0.0  # of a static covariance, the same everywhere on a grid
 
 
 class Times(Table):
@@ -118,7 +167,36 @@ class Assimilation(Table):
     model: Model
     observations: Observed
     truth: Source | None = None  # `[truth]`: the same variables, to score by
+    record: Record | None = None
     method: Method = Method()
     time: Times = Times()
     prior: Prior = Prior()
     report: Report = Report()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        method, record = self.method, self.record
+        if record is not None and self.model.error:
+            raise ValueError(
+                "model.error and record both tell what a step of the model gets wrong: "
+                "leave one out"
+            )
+        static = ("oi", "3dvar") + ("4dvar",) * (method.background is not None)
+        covariance = method.name in (*static, "weak-4dvar")
+        if record is not None and record.homogeneous and not covariance:
+            raise ValueError(
+                "record.homogeneous is of a static covariance (oi, 3dvar, weak-4dvar), "
+                f"and method.name is {method.name}: leave it out"
+            )
+        if record is not None and method.name == "4dvar" and method.background is None:
+            raise ValueError(
+                "4dvar takes the model for perfect and reads record for a static B "
+                "alone: give method.background, or leave record out"
+            )
+        local = method.localisation is not None
+        if local and (covariance or method.name == "4dvar") and record is None:
+            raise ValueError(
+                f"method.localisation is of the covariance that {method.name} learns "
+                "from a record: add [record], or leave it out"
+            )
+        return self
