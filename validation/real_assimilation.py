@@ -4,17 +4,20 @@
 
 FOLDER holds the data files named in rmm.toml and globcurrent.toml, which stand beside
 this file as the TOMLs of the two assimilations do; NAME picks one of `rmm` and
-`globcurrent`. Models learn from the training part; observations of the test part are
-withheld at random and estimated. Every error is against the same withheld values.
+`globcurrent`. Models, covariances and lengths are of the training part; observations of
+the test part are withheld at random and estimated. Every error is against the same
+withheld values.
 
 Baselines: the climatology; the last value seen of each component; for the index a
-straight line between the days seen; for the currents optimal interpolation of the
-day's anomalies with a Gaussian covariance in space, about the climatology, and of what
-the analysis leaves, about the analysis.
+straight line between the days seen; for the currents optimal interpolation of
+anomalies from the climatology: of each component and day by itself with a Gaussian
+covariance in space; of both components together, with the covariance of the training
+months; and of five days together, times the correlation in time.
 """
 
 import argparse
 import re
+import tomllib
 from pathlib import Path
 
 from tendency.cli import configure, say
@@ -22,24 +25,46 @@ from tendency.cli import configure, say
 configure()
 
 import numpy as np  # noqa: E402
+import tomlkit  # noqa: E402
+import xarray as xr  # noqa: E402
 from jaxtyping import Float  # noqa: E402
 
 from tendency.jobs import stages as jobs  # noqa: E402
 from tendency.jobs.assimilation import stages  # noqa: E402
 from tendency.jobs.assimilation.config import load_assimilation  # noqa: E402
-from tendency.jobs.assimilation.parts import Found, run_parts  # noqa: E402
+from tendency.jobs.assimilation.parts import KINDS  # noqa: E402
+from tendency.jobs.assimilation.places import localisation_of  # noqa: E402
 from tendency.jobs.assimilation.problem import (  # noqa: E402
     Problem,
     climatology_at,
     load_problem,
 )
+from tendency.jobs.assimilation.record import (  # noqa: E402
+    learned_from,
+    static_covariance,
+)
 from tendency.jobs.assimilation.scores import last_observation  # noqa: E402
 
+KALMAN = {"method": {"name": "kalman", "smoother": True}}
+LETKF = {
+    "method": {
+        "name": "letkf",
+        "members": 60,
+        "inflation": 1.05,
+        "localisation": 80.0,
+    },
+    "record": {"homogeneous": 0.0},
+}
 HERE = Path(__file__).resolve().parent
+METHODS: dict[str, dict[str, dict]] = {
+    "rmm": {"etkf": {}, "kalman": KALMAN},
+    "globcurrent": {"oi": {}, "letkf": LETKF},
+}
 States = Float[np.ndarray, "time state"]
 EVERY = 4  # days between those on which optimal interpolation is tried
-REACH = 0.4  # of its covariance: the standard deviation of the Gaussian [degree]
+REACH = 0.4  # of the Gaussian, best of 0.3 to 0.8 in August and September [degree]
 NOISE = 0.05**2  # variance of an observed current [m2 s-2]
+LENGTH, SHARE = 90.0, 0.6  # of the taper [km]; of the covariance, what is homogeneous
 
 
 def states_of(problem: Problem, name: str) -> States:
@@ -48,6 +73,17 @@ def states_of(problem: Problem, name: str) -> States:
     states = np.full((len(problem.t), problem.modelled.layout.size), np.nan)
     states[:, seen.index] = seen.values
     return states
+
+
+def states_found(problem: Problem, folder: Path) -> dict[str, States]:
+    """By kind, what an assimilation has written."""
+    layout, found = problem.modelled.layout, {}
+    with xr.open_dataset(folder / "analyses.nc") as dataset:
+        for kind in KINDS:
+            named = {f"{v.name}_{kind}": v.name for v in layout.variables}
+            if set(named) <= set(dataset):
+                found[kind] = layout.pack(dataset[list(named)].rename(named))
+    return found
 
 
 def lines_between(seen: States) -> States:
@@ -86,29 +122,60 @@ def interpolated(problem: Problem, first: States, seen: States) -> States:
     return found
 
 
-def measured(name: str, problem: Problem, found: Found) -> None:
+def together(problem: Problem, states: States, seen: States, reach: int) -> States:
+    """Optimal interpolation of both components, and of days up to `reach` away."""
+    modelled = problem.modelled
+    scale = np.asarray(modelled.preparation.scale.value, float)
+    near = localisation_of(modelled, LENGTH)
+    rows = states / scale
+    covariance = static_covariance(rows, modelled, near, SHARE)
+    noise = NOISE / scale**2
+    lags = range(2 * reach + 1)
+    products = [float(np.mean(rows[k:] * rows[: len(rows) - k])) for k in lags]
+    normal = np.array(climatology_at(problem))
+    departures = (seen - normal) / scale
+    found = np.full_like(seen, np.nan)
+    for day in range(0, len(seen), EVERY):
+        days = np.arange(max(0, day - reach), min(len(seen), day + reach + 1))
+        when, where = np.nonzero(np.isfinite(departures[days]))
+        when = days[when]
+        apart = np.abs(when[:, None] - when[None])
+        in_time = np.array(products) / products[0]
+        matrix = in_time[apart] * covariance[np.ix_(where, where)]
+        matrix[np.diag_indices(len(where))] += noise[where]
+        weights = np.linalg.solve(matrix, departures[when, where])
+        weights = in_time[np.abs(when - day)] * weights
+        found[day] = normal[day] + scale * (covariance[:, where] @ weights)
+    return found
+
+
+def measured(name: str, problem: Problem, found: dict[str, dict[str, States]]) -> None:
     """Print errors against the withheld values."""
     seen, kept = states_of(problem, "used"), states_of(problem, "withheld")
     normal = np.array(climatology_at(problem))
     estimates = {
         "climatology": normal,
         "last observation": last_observation(problem.used, normal),
-        **{f"model, {kind}": states for kind, states in found.states.items()},
     }
     if name == "rmm":
         estimates["lines between days"] = lines_between(seen)
     else:
-        analysis = found.states["analysis"]
-        estimates["optimal interpolation"] = interpolated(problem, normal, seen)
-        told = interpolated(problem, analysis, seen)
-        estimates["analysis and interpolation"] = told
+        assert problem.asked.record is not None
+        past = learned_from(problem.asked.record, problem.modelled).states
+        past = past * np.asarray(problem.modelled.preparation.scale.value, float)
+        estimates["OI, day by day, each alone"] = interpolated(problem, normal, seen)
+        estimates["OI, day by day, together"] = together(problem, past, seen, 0)
+        estimates["OI, five days, together"] = together(problem, past, seen, 2)
         kept = kept[::EVERY]
-        estimates = {k: s[::EVERY] for k, s in estimates.items()}
+    for method, told in found.items():
+        for kind, states in told.items():
+            estimates[f"{method}, {kind}"] = states
     layout = problem.modelled.layout
     print(f"{name}: {int(np.isfinite(kept).sum())} values withheld")
     print(f"{'':28}" + "".join(f"{v.name:>8}" for v in layout.variables))
     for told, states in estimates.items():
         line = f"{told:28}"
+        states = states if name == "rmm" else states[::EVERY]
         for v in layout.variables:
             error = (states - kept)[:, layout.parts[v.name]]
             line += f"{np.sqrt(np.nanmean(error**2)):8.3f}"
@@ -117,9 +184,7 @@ def measured(name: str, problem: Problem, found: Found) -> None:
 
 def located(text: str, folder: Path) -> str:
     """The TOML with its data file in `folder`, models and results where it lies."""
-    name = re.search(r'path = "([^"/]+\.nc)"', text)
-    assert name is not None
-    return text.replace(f'"{name[1]}"', f'"{folder / name[1]}"')
+    return re.sub(r'path = "([^"/]+\.nc)"', rf'path = "{folder}/\1"', text)
 
 
 def main() -> None:
@@ -130,22 +195,30 @@ def main() -> None:
     asked = parser.parse_args()
     folder = asked.folder.absolute()
     asked.out.mkdir(parents=True, exist_ok=True)
-    for name, model in (("rmm", "var"), ("globcurrent", "ridge")):
+    for name, methods in METHODS.items():
         if asked.names and name not in asked.names:
             continue
         job = asked.out / f"{name}.toml"
         text = located((HERE / f"{name}.toml").read_text(), folder)
-        # The one model that is assimilated with. Of the index three lags: a member
-        # carries its past, and forty of them would want more members than that.
-        others = rf"\[models\.(?!{model}\])\w+\]\n(?:[^\[\n].*\n)*\n"
+        # The one model that is assimilated with; damped persistence comes by itself.
+        # Of the index three lags: a member carries its past, and forty of them would
+        # want more members than that.
+        others = r"\[models\.(?!var\])\w+\]\n(?:[^\[\n].*\n)*\n"
         text = re.sub(others, "", text)
         job.write_text(re.sub(r"lags = \[1, 3, .*\]", "lags = 3", text))
         jobs.fit(str(job), say=say)
-        config = asked.out / f"{name}_assimilation.toml"
-        config.write_text(located((HERE / config.name).read_text(), folder))
-        stages.run(str(config), say=say)
-        problem = load_problem(load_assimilation(config), say=say)
-        measured(name, problem, run_parts(problem, asked.out / f"{name}-parts", say))
+        text = located((HERE / f"{name}_assimilation.toml").read_text(), folder)
+        found = {}
+        for method, changes in methods.items():
+            content = tomllib.loads(text) | {"out": f"{name}-{method}"}
+            content |= {"method": changes.get("method", content["method"])}
+            content.get("record", {}).update(changes.get("record", {}))
+            config = asked.out / f"{name}_{method}.toml"
+            config.write_text(tomlkit.dumps(content))
+            stages.run(str(config), say=say)
+            problem = load_problem(load_assimilation(config), say=say)
+            found[method] = states_found(problem, asked.out / f"{name}-{method}")
+        measured(name, problem, found)
 
 
 if __name__ == "__main__":

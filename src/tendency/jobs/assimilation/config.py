@@ -44,7 +44,7 @@ def parse_assimilation(
     asked = validated(Assimilation, content, source, _known)
     folder = folder.absolute()
     changed: dict[str, Any] = {"out": str(folder / asked.out)}
-    for name in ("model", "observations", "truth"):
+    for name in ("model", "observations", "truth", "record"):
         table = getattr(asked, name)
         if table is not None and "://" not in table.path:
             path = str(folder / table.path)

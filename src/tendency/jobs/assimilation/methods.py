@@ -176,7 +176,7 @@ def _members(
     # States of the past know how neighbours vary together.
     root = jnp.asarray(spread * root_of(learned.states), mean.dtype)
     white = jax.random.normal(key, (size, root.shape[1]), root.dtype)
-    return jax.vmap(modelled.cell.init)(mean + white @ root.T)
+    return jax.vmap(modelled.cell.init)(mean[None] + white @ root.T)
 
 
 def _gaussian(
@@ -185,7 +185,7 @@ def _gaussian(
     """The climate around the mean, the memory that a cold start gives included."""
     cell = modelled.cell
     J = jax.jacfwd(lambda state: row_of(cell.init(state))[0])(mean)
-    root = J * (asked.prior.spread * modelled.climate)
+    root = J * (asked.prior.spread * modelled.climate)[None]
     return Gaussian(cell.init(mean), root @ root.T)
 
 
@@ -267,7 +267,7 @@ def _filter(method: Method, localisation: Localisation | None) -> AbstractMethod
     if method.name == "letkf":
         return LETKF(inflation, localisation=localisation, **more)  # pyright: ignore
     if method.name == "ensrf":
-        return SerialEnSRF(inflation, localisation, **more)
+        return SerialEnSRF(inflation=inflation, localisation=localisation, **more)
     kind = {"etkf": ETKF, "enkf-n": EnKFN}[method.name]
     return kind(inflation=inflation, **more)
 

@@ -70,7 +70,7 @@ class Learned:
     """What a record tells, in the model's own components, without the mean."""
 
     errors: Errors  # of one step of the model
-    states: Errors  # as anomalies
+    states: Float[np.ndarray, "time latent"]  # as anomalies
 
 
 def learned_from(record: Record, modelled: Modelled) -> Learned:
@@ -99,7 +99,7 @@ def learned_from(record: Record, modelled: Modelled) -> Learned:
     states = states_in(dataset, time, layout)
     t = layout.clock.number(dates)
     steps = steps_of(dates, float(t[0]), layout.clock, "record")
-    whole = np.isfinite(states).all(1)
+    whole: np.ndarray = np.isfinite(states).all(1)
     length = cell.spin_up_steps + 2
     starts = np.arange(len(steps) - length + 1)
     rows = starts[:, None] + np.arange(length)
