@@ -41,7 +41,7 @@ def make_page(
         f"{count:,} observations and a model ({problem.modelled.kind})? The background "
         "is what the model foresaw, the analysis what the observations made of it"
         + (", the smoothed state what later ones told" * asked.method.smoother)
-        + "; the spread of the members says how sure each is."
+        + "; the spread says how sure each is."
     )
     sections = [
         *_score_sections(problem, scores),
@@ -88,7 +88,7 @@ def _score_sections(problem: Problem, scores: Sequence[Score]) -> Iterator[Secti
             rows.append(tuple(row))
         text = (
             "Root of the mean square of the differences, and of the variance that the "
-            "ensemble gives them: the two agree where the spread is right. "
+            "method gives them: the two agree where the spread is right. "
         )
         if suffix == "withheld":
             n = int(np.isfinite(problem.withheld.values).sum())
@@ -174,6 +174,10 @@ def _map(problem: Problem, found: Found, v: Variable) -> Section:
         seen = np.full((len(problem.t), layout.size), np.nan)
         seen[:, used.index] = used.values
         drawn["observed"] = seen
+        kept = np.full((len(problem.t), layout.size), np.nan)
+        kept[:, used.index] = problem.withheld.values
+        if np.isfinite(kept).any():
+            drawn["withheld"] = kept
     if problem.truth is not None:
         drawn[_TRUTH] = problem.truth
     drawn |= found.states
