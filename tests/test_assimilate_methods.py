@@ -30,12 +30,14 @@ from tendency.jobs.assimilation.parts import Found, run_parts
 from tendency.jobs.assimilation.places import localisation_of, places_of
 from tendency.jobs.assimilation.problem import Problem, load_problem
 from tendency.jobs.assimilation.record import (
+    Disturbed,
     learned_from,
     root_of,
     static_covariance,
     tapered,
 )
 from tendency.jobs.assimilation.scores import scores_of
+from tendency.observing import DenseCovariance
 from tendency.statistical import analog
 from tendency.store import save
 from tendency.windows import Windows
@@ -166,10 +168,11 @@ def test_every_method_finds_what_was_withheld(here, asked):
 
 def test_the_errors_of_a_step_are_learned_from_a_record(here):
     rng = np.random.default_rng(1)
-    states, turn = [np.array([1.0, -1.0])], rotation().coefficients[0]
+    states, turn = [np.array([1.0, -1.0])], np.asarray(rotation().coefficients[0])
+    offset = np.asarray(rotation().intercept)
     for _ in range(400):
         noise = 0.2 * rng.normal(size=2) @ np.array([[1.0, 0.5], [0.0, 1.0]])
-        states.append(turn @ states[-1] + rotation().intercept + noise)
+        states.append(turn @ states[-1] + offset + noise)
     dates = np.datetime64("1990-01-01", "us") + np.arange(401).astype("m8[D]")
     columns = np.array(states)
     columns[50] = np.nan  # three steps are lost
@@ -177,17 +180,22 @@ def test_the_errors_of_a_step_are_learned_from_a_record(here):
     xr.Dataset(data, {"time": dates}).to_netcdf(here / "past.nc")
     asked = load_assimilation(here / "a.toml", ["record={path='past.nc'}"])
     made = load_problem(asked, say=print)
+    assert asked.record is not None
     learned = learned_from(asked.record, made.modelled)
     assert learned.errors.shape == (398, 2)
     root = root_of(learned.errors)
     np.testing.assert_allclose(root @ root.T, np.cov(learned.errors.T), rtol=1e-12)
     wanted = 0.04 * np.array([[1.0, 0.5], [0.5, 1.25]])
     np.testing.assert_allclose(root @ root.T, wanted, atol=4 * 0.05 / 398**0.5)
+    assert isinstance(made.modelled.cell, Disturbed)
     drawn = np.asarray(made.modelled.cell.root.value)  # by each member
     np.testing.assert_allclose(drawn, root, rtol=1e-12)
     using(here, method(name="kalman"))
     asked = load_assimilation(here / "a.toml", ["record={path='past.nc'}"])
-    Q = load_problem(asked, say=print).method.model_error
+    kalman = load_problem(asked, say=print).method
+    assert isinstance(kalman, KalmanFilter)
+    Q = kalman.model_error
+    assert Q is not None
     np.testing.assert_allclose(Q, root @ root.T, rtol=1e-12)
 
 
@@ -214,9 +222,12 @@ def test_a_static_covariance_is_learned_tapered_and_positive(field):
     using(field, method(name="oi", localisation=150))
     made = prepared(field, *asked)
     near, modelled = made.method, made.modelled
+    assert isinstance(near, OptimalInterpolation)
+    assert made.asked.record is not None
     learned = learned_from(made.asked.record, modelled)
     local = localisation_of(modelled, 150)
     sample = np.cov(learned.errors.T)
+    assert isinstance(near.background, DenseCovariance)
     B = np.asarray(near.background.covariance)
     rho = tapered(local, 1.0)
     inside = ~np.eye(len(B), dtype=bool)

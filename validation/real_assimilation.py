@@ -12,13 +12,14 @@ Baselines: the climatology; the last value seen of each component; for the index
 straight line between the days seen; for the currents optimal interpolation of
 anomalies from the climatology: of each component and day by itself with a Gaussian
 covariance in space; of both components together, with the covariance of the training
-months; and of five days together, times the correlation in time.
+months; and of three days together, times the correlation in time.
 """
 
 import argparse
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from tendency.cli import configure, say
 
@@ -45,7 +46,7 @@ from tendency.jobs.assimilation.record import (  # noqa: E402
 )
 from tendency.jobs.assimilation.scores import last_observation  # noqa: E402
 
-KALMAN = {"method": {"name": "kalman", "smoother": True}}
+ETKF = {"method": {"name": "etkf", "members": 80, "smoother": True, "lag": 8}}
 LETKF = {
     "method": {
         "name": "letkf",
@@ -56,8 +57,8 @@ LETKF = {
     "record": {"homogeneous": 0.0},
 }
 HERE = Path(__file__).resolve().parent
-METHODS: dict[str, dict[str, dict]] = {
-    "rmm": {"etkf": {}, "kalman": KALMAN},
+METHODS: dict[str, dict[str, dict[str, Any]]] = {
+    "rmm": {"kalman": {}, "etkf": ETKF},
     "globcurrent": {"oi": {}, "letkf": LETKF},
 }
 States = Float[np.ndarray, "time state"]
@@ -165,7 +166,7 @@ def measured(name: str, problem: Problem, found: dict[str, dict[str, States]]) -
         past = past * np.asarray(problem.modelled.preparation.scale.value, float)
         estimates["OI, day by day, each alone"] = interpolated(problem, normal, seen)
         estimates["OI, day by day, together"] = together(problem, past, seen, 0)
-        estimates["OI, five days, together"] = together(problem, past, seen, 2)
+        estimates["OI, three days, together"] = together(problem, past, seen, 1)
         kept = kept[::EVERY]
     for method, told in found.items():
         for kind, states in told.items():
@@ -210,7 +211,7 @@ def main() -> None:
         text = located((HERE / f"{name}_assimilation.toml").read_text(), folder)
         found = {}
         for method, changes in methods.items():
-            content = tomllib.loads(text) | {"out": f"{name}-{method}"}
+            content: dict[str, Any] = tomllib.loads(text) | {"out": f"{name}-{method}"}
             content |= {"method": changes.get("method", content["method"])}
             content.get("record", {}).update(changes.get("record", {}))
             config = asked.out / f"{name}_{method}.toml"

@@ -99,7 +99,7 @@ def learned_from(record: Record, modelled: Modelled) -> Learned:
     states = states_in(dataset, time, layout)
     t = layout.clock.number(dates)
     steps = steps_of(dates, float(t[0]), layout.clock, "record")
-    whole: np.ndarray = np.isfinite(states).all(1)
+    whole = np.all(np.isfinite(states), axis=1, keepdims=True)[:, 0]
     length = cell.spin_up_steps + 2
     starts = np.arange(len(steps) - length + 1)
     rows = starts[:, None] + np.arange(length)
