@@ -50,8 +50,7 @@ ETKF = {"method": {"name": "etkf", "members": 80, "smoother": True, "lag": 8}}
 LETKF = {
     "method": {
         "name": "letkf",
-        "members": 60,
-        "inflation": 1.05,
+        "members": 100,
         "localisation": 80.0,
     },
     "record": {"homogeneous": 0.0},
@@ -150,6 +149,13 @@ def together(problem: Problem, states: States, seen: States, reach: int) -> Stat
     return found
 
 
+def through_eofs(problem: Problem, past: States, whole: States) -> States:
+    """What all EOFs of the training months hold of states that are fully seen."""
+    patterns = np.linalg.svd(past, full_matrices=False)[2]
+    normal = np.array(climatology_at(problem))
+    return normal + (whole - normal) @ patterns.T @ patterns
+
+
 def measured(name: str, problem: Problem, found: dict[str, dict[str, States]]) -> None:
     """Print errors against the withheld values."""
     seen, kept = states_of(problem, "used"), states_of(problem, "withheld")
@@ -164,6 +170,8 @@ def measured(name: str, problem: Problem, found: dict[str, dict[str, States]]) -
         assert problem.asked.record is not None
         past = learned_from(problem.asked.record, problem.modelled).states
         past = past * np.asarray(problem.modelled.preparation.scale.value, float)
+        whole = np.where(np.isfinite(seen), seen, kept)
+        estimates["all EOFs of all points"] = through_eofs(problem, past, whole)
         estimates["OI, day by day, each alone"] = interpolated(problem, normal, seen)
         estimates["OI, day by day, together"] = together(problem, past, seen, 0)
         estimates["OI, three days, together"] = together(problem, past, seen, 1)
