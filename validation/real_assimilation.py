@@ -122,21 +122,23 @@ def interpolated(problem: Problem, first: States, seen: States) -> States:
     return found
 
 
-def together(problem: Problem, states: States, seen: States, reach: int) -> States:
-    """Optimal interpolation of both components, and of days up to `reach` away."""
+def together(
+    problem: Problem, states: States, seen: States, before: int = 0, after: int = 0
+) -> States:
+    """Optimal interpolation of both components, and of days before and after."""
     modelled = problem.modelled
     scale = np.asarray(modelled.preparation.scale.value, float)
     near = localisation_of(modelled, LENGTH)
     rows = states / scale
     covariance = static_covariance(rows, modelled, near, SHARE)
     noise = NOISE / scale**2
-    lags = range(2 * reach + 1)
+    lags = range(before + after + 1)
     products = [float(np.mean(rows[k:] * rows[: len(rows) - k])) for k in lags]
     normal = np.array(climatology_at(problem))
     departures = (seen - normal) / scale
     found = np.full_like(seen, np.nan)
     for day in range(0, len(seen), EVERY):
-        days = np.arange(max(0, day - reach), min(len(seen), day + reach + 1))
+        days = np.arange(max(0, day - before), min(len(seen), day + after + 1))
         when, where = np.nonzero(np.isfinite(departures[days]))
         when = days[when]
         apart = np.abs(when[:, None] - when[None])
@@ -173,8 +175,9 @@ def measured(name: str, problem: Problem, found: dict[str, dict[str, States]]) -
         whole = np.where(np.isfinite(seen), seen, kept)
         estimates["all EOFs of all points"] = through_eofs(problem, past, whole)
         estimates["OI, day by day, each alone"] = interpolated(problem, normal, seen)
-        estimates["OI, day by day, together"] = together(problem, past, seen, 0)
-        estimates["OI, three days, together"] = together(problem, past, seen, 1)
+        estimates["OI, day by day, together"] = together(problem, past, seen)
+        estimates["OI, and two days before"] = together(problem, past, seen, 2)
+        estimates["OI, a day before, after"] = together(problem, past, seen, 1, 1)
         kept = kept[::EVERY]
     for method, told in found.items():
         for kind, states in told.items():
