@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from tendency.integrate import rk4 as rk4
     from tendency.integrate import ssprk3 as ssprk3
     from tendency.observing import Observations as Observations
+    from tendency.propagation import propagate as propagate
     from tendency.sensitivity import adjoint as adjoint
     from tendency.sensitivity import tangent_linear as tangent_linear
     from tendency.stiff import ETDRK4 as ETDRK4
@@ -75,6 +76,7 @@ _MODULES = {
     "forecasting": "forecast spin_up stream",
     "integrate": "Diffrax Integrated adams_bashforth3 dormand_prince5 euler rk4 ssprk3",
     "observing": "Observations",
+    "propagation": "propagate",
     "sensitivity": "adjoint tangent_linear",
     "stiff": "ETDRK4 IMEXRungeKutta SpectralLinear ars222 ars343 wavenumbers",
     "store": "load save",
