@@ -8,8 +8,11 @@ by the equations made linear about the mean. Derivatives are those of Fourier se
 import numpy as np
 import pytest
 import sympy
+import tomlkit
 from sympy.core.function import AppliedUndef
 
+from tendency.equations.build import build
+from tendency.equations.config import dump_equations, parse_equations
 from tendency.errors import InputError
 from tendency.studies.burgers.setting import BURGERS, UNCERTAIN
 from tendency.symbolic.moments import moments
@@ -240,3 +243,52 @@ def test_what_has_no_moments_is_refused(equations, more, said):
     system = System.of(equations, **{"coordinates": ["x"], **more})
     with pytest.raises(InputError, match=said):
         moments(system)
+
+
+FILE = """
+[system]
+coordinates = ["x"]
+equations = ["d_t u = k*d_xx u - u*d_x u"]
+moments = true
+
+[parameters]
+k = 0.01
+
+[fields.u]
+initial = "sin(2*pi*x)"
+[fields.V]
+initial = 1e-4
+[fields.nu]
+initial = 0.002
+
+[axes.x]
+points = 16
+
+[time]
+dt = 0.001
+steps = 4
+"""
+
+
+def test_the_moments_of_a_file():
+    """Closed by theory, by an equation, or by unknowns; round trip included."""
+    content = tomlkit.parse(FILE).unwrap()
+    asked = parse_equations(content)
+    assert parse_equations(tomlkit.parse(dump_equations(asked)).unwrap()) == asked
+    system = build(asked).system
+    burgers = BURGERS._replace(parameters={sympy.Symbol("kappa", real=True): 0.01})
+    assert system.fields == moments(burgers).system().fields == ("u", "V", "nu")
+    content["system"]["closures"] = ["C = b/nu^2"]
+    content["parameters"]["b"] = 0.75
+    (closure,) = build(parse_equations(content)).system.diagnostic.values()
+    assert str(closure) == "b/nu(t, x)**2"
+    del content["system"]["closures"], content["parameters"]["b"]
+    terms = ["d_xx nu/nu^2", "1/nu^2", "(d_x nu)^2/nu^3"]
+    content["unknowns"] = {
+        "C": {"kind": "combination", "of": terms, "initial": [1, 0.75, -2]}
+    }
+    learned = build(parse_equations(content)).system
+    assert list(learned.unknowns) == ["C"]
+    content["system"] |= {"moments": False, "closures": ["C = 1"]}
+    with pytest.raises(InputError, match="closures are of moments"):
+        parse_equations(content)

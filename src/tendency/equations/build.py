@@ -6,6 +6,7 @@ exactly; those from files are arrays.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ from tendency.symbolic.coasts import Coast, Mask, open_at
 from tendency.symbolic.differences import Differences
 from tendency.symbolic.generated import Generated, generate
 from tendency.symbolic.methods import Methods
+from tendency.symbolic.moments import moments
 from tendency.symbolic.spectral import Spectral, linear_part
 from tendency.symbolic.stretching import stretch
 from tendency.symbolic.system import TIME, Expr, System
@@ -124,23 +126,37 @@ def build(asked: Equations) -> Built:
     return first.stepped_by(stable_step(first.cell, first.state, forcing or None))
 
 
-def _built(asked: Equations) -> Built:
-    grid = _grid(asked)
-    names = list(asked.axes)
+def _system(asked: Equations) -> System:
+    """The equations, or those of their moments."""
+    table, unknowns = asked.system, unknowns_of(asked)
+    inside, beyond = unknowns, {}
+    if table.moments:  # what is not in the equations is for what moments leave open
+        words = {*re.findall(r"\w+", " ".join(table.equations))}
+        inside = {name: one for name, one in unknowns.items() if name in words}
+        beyond = {name: one for name, one in unknowns.items() if name not in words}
     system = System.of(
-        asked.system.equations,
-        coordinates=asked.system.coordinates,
+        table.equations,
+        coordinates=table.coordinates,
         parameters={name: p.value for name, p in asked.parameters.items()},
         constants={
-            name: asked.system.coordinates if c.along is None else c.along
+            name: table.coordinates if c.along is None else c.along
             for name, c in asked.constants.items()
         },
         forcings={name: f.along for name, f in asked.forcings.items()},
-        unknown=asked.system.unknown,
-        unknowns=unknowns_of(asked),
-        name=asked.system.name,
-        doc=asked.system.about,
+        unknown=table.unknown,
+        unknowns=inside,
+        name=table.name,
+        doc=table.about,
     )
+    if not table.moments:
+        return system
+    return moments(system).system(*table.closures, unknowns=beyond, name=table.name)
+
+
+def _built(asked: Equations) -> Built:
+    grid = _grid(asked)
+    names = list(asked.axes)
+    system = _system(asked)
     system = kept_well_posed(with_fields(asked, system, grid))
     others = [f.func.__name__ for f in (*system.diagnostic, *system.unknown)]
     for name in asked.fields:

@@ -37,6 +37,16 @@ class System(Table):
     coordinates: list[Name] = Field(default=[], max_length=3)  # of space
     equations: list[str] = Field(min_length=1)
     unknown: list[Name] = Field(default=[])  # fields given by elliptic equations
+    moments: bool = False  # of the errors: variance and aspect are fields too
+    closures: list[str] = Field(default=[])  # equations for what moments leave open
+
+    @model_validator(mode="after")
+    def _closes_moments(self) -> Self:
+        if self.closures and not self.moments:
+            raise ValueError(
+                "closures are of moments: set moments = true, or drop them"
+            )
+        return self
 
 
 class Parameter(Measured):
