@@ -61,7 +61,7 @@ class Analyses(eqx.Module):
                 if states is None:
                     continue
                 if layout is None:
-                    named = xr.Dataset(_named(states))
+                    named = xr.Dataset(by_key(states))
                 else:
                     named = layout.unpack(np.asarray(states), labels)
                     found = found.assign_coords(named.coords)
@@ -74,7 +74,7 @@ class Analyses(eqx.Module):
         return found
 
 
-def _named(states: PyTree[Array]) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+def by_key(states: PyTree[Array]) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """Each leaf under its key, with dimensions of its own."""
     found = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(states):

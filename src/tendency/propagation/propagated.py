@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from tendency.assimilation.analyses import by_key
 from tendency.grid import Grid
 
 if TYPE_CHECKING:
@@ -81,20 +82,10 @@ class Propagated(eqx.Module):
                 named = layout.unpack(np.asarray(states), labels)
                 found = found.assign_coords(named.coords)
             else:
-                named = xr.Dataset(_named(states))
+                named = xr.Dataset(by_key(states))
             names = {name: f"{name}{end}" for name in named.data_vars}
             found = found.assign(named.rename(names).data_vars)
         return found
-
-
-def _named(states: PyTree[Array]) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    found = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(states):
-        name = "_".join(str(getattr(k, "key", getattr(k, "name", k))) for k in path)
-        name = name or "state"
-        inner = (f"{name}_{i}" for i in range(leaf.ndim - 1))
-        found[name] = (("time", *inner), np.asarray(leaf))
-    return found
 
 
 def beside(states: PyTree[Array], grid: Grid | None) -> list[PyTree[Array]]:

@@ -249,10 +249,6 @@ def _plain(condition: Condition) -> Condition:
     return condition._replace(equals=sympy.S.Zero)
 
 
-def _counts(node: Expr) -> dict[Expr, int]:
-    return {v: node.variables.count(v) for v in node.variables}
-
-
 def _terms(equation: Expr) -> Expr:
     """A sum without factors of sums; what is differentiated stays as it is."""
     return sympy.Add(

@@ -77,5 +77,5 @@ ROWS = (
         (20,), (), {20: 0.296}, {20: 0.159}, every=4),
     Row("4DVar of 4 times, every 4th step",
         lambda states: FourDVar(climatology(states, 0.002), lag=4, shift=1),
-        (None,), (), every=4, most=1_000),
+        (None,), (), every=4, most=2_500),
 )  # fmt: skip
