@@ -160,6 +160,26 @@ def assimilate(config: str, *, overwrite: bool = False, set_: Set = None) -> Non
 
 
 @app.command(group=_EQUATIONS)
+def propagate(
+    config: str, *, small: bool = False, overwrite: bool = False, set_: Set = None
+) -> None:
+    """Follow errors of the initial state of equations: members, tangent, moments.
+
+    Parameters
+    ----------
+    config
+        The TOML of the equations, with a table [uncertainty].
+    small
+        A quick look: a tenth of the steps.
+    overwrite
+        Write into a folder that is not empty.
+    """
+    from tendency.equations import stages as equations
+
+    equations.propagate(config, set_ or [], small=small, overwrite=overwrite, say=say)
+
+
+@app.command(group=_EQUATIONS)
 def generate(
     config: str,
     *,

@@ -88,7 +88,7 @@ def _space_time(built: Built, ran: Ran, name: str) -> Frames:
         [f"t = {ran.times[0]:g} to {ran.times[-1]:g}{_units(time.unit)}, upwards"],
         quantity=name,
         units=built.unit(name),
-        limits=_limits(ran.states[name]),
+        limits=space_limits(ran.states[name]),
         caption=f"{name} over {axis.name} and time, which goes upwards.",
         aspect=1.6,
         edges=(f"{axis.lower:g}", label, f"{axis.upper:g}"),
@@ -117,13 +117,13 @@ def _map(built: Built, ran: Ran, name: str, values: Numbers) -> Frames:
         units=built.unit(name),
         caption=f"The fields{where}; {up.name} goes upwards, {up.lower:g} to "
         f"{up.upper:g}{_units(built.asked.axes[up.name].unit)}.",
-        limits=_limits(values),
+        limits=space_limits(values),
         aspect=(across.upper - across.lower) / (up.upper - up.lower),
         edges=(f"{across.lower:g}", label, f"{across.upper:g}"),
     )
 
 
-def _limits(values: Numbers) -> tuple[float, float]:
+def space_limits(values: Numbers) -> tuple[float, float]:
     """Of the colours: a thousandth of the values lie beyond each."""
     low, high = np.nanpercentile(values, (0.1, 99.9))
     return float(low), float(high)

@@ -8,7 +8,14 @@ an expression are as good as each other.
 import datetime
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from tendency.configuration import Table
 from tendency.equations.tables import Expression, Given, Measured, Name, UnknownTable
@@ -281,6 +288,21 @@ class Output(Table):
     format: Literal["netcdf", "zarr"] = "netcdf"
 
 
+class Uncertainty(Table):
+    """`[uncertainty]`: errors of the initial state, and how they are followed."""
+
+    methods: list[Literal["members", "tangent", "moments"]] = Field(
+        default=["members"], min_length=1
+    )
+    spread: dict[Name, Given] = Field(min_length=1)  # standard deviations, by field
+    length: dict[Name, PositiveFloat] = Field(default={})  # of their correlation
+    members: Annotated[int, Field(ge=2)] = 1000
+    batch: PositiveInt = 100  # members at a time
+    modes: PositiveInt | None = None  # of the tangent, the largest; default: all
+    closures: list[str] = Field(default=[])  # of the moments; default: theory
+    seed: NonNegativeInt = 0
+
+
 class Equations(Table):
     """The whole file."""
 
@@ -296,4 +318,5 @@ class Equations(Table):
     coast: CoastTable | None = None
     method: Method = Method()
     time: Time
+    uncertainty: Uncertainty | None = None  # for `tendency propagate`
     output: Output = Output()

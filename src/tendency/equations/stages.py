@@ -70,6 +70,58 @@ def run(
     require_finite(ran, str(out), next(iter(warnings), None))
 
 
+def propagate(
+    config: str,
+    overrides: Sequence[str] = (),
+    *,
+    small: bool = False,
+    overwrite: bool = False,
+    say: Say,
+) -> None:
+    """Follow errors of the initial state, and write their moments and the page.
+
+    Raises:
+        InputError: the file will not do, the folder holds something else, or a
+            variance is none.
+    """
+    from tendency.data.write import write_dataset
+    from tendency.equations.uncertain import follow
+    from tendency.equations.uncertain_page import dataset_of, make_page
+    from tendency.propagation import PropagationFailed
+    from tendency.report.page import write_page
+
+    asked = load_equations(config, overrides)
+    if small:
+        asked = _quick(asked)
+    built = build(asked)
+    out = Path(str(asked.out))
+    ours = (out / CONFIG).is_file()
+    prepare_folder(out, overwrite=overwrite or ours)
+    write_atomically(out / CONFIG, dump_equations(built.asked).encode())
+    began = time.perf_counter()
+    try:
+        found = follow(asked, built)
+    except PropagationFailed as error:
+        raise InputError(str(error).partition("; what was there")[0]) from error
+    seconds = time.perf_counter() - began
+    format = asked.output.format
+    path = out / f"{asked.system.name}-uncertainty.{_SUFFIX[format]}"
+    write_dataset(dataset_of(built, found), path, format)
+    say(f"{path} holds means and spreads by {', '.join(found)}")
+    first, *others = found
+    for method in others:
+        apart = found[method].distance(found[first])
+        told = ", ".join(f"{name} {value:.2g}" for name, value in apart.items())
+        say(f"{method} beside {first} at the end, relative: {told}")
+    report = out / "uncertainty.html"
+    page = make_page(
+        built, found, seconds=seconds, config=shlex.quote(str(out / CONFIG))
+    )
+    with writing(report):
+        write_page(page, report)
+    say(f"the report is {report}")
+
+
 def check(config: str, overrides: Sequence[str] = ()) -> None:
     """Print what a run will do.
 
