@@ -8,11 +8,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from support import Lagged, Linear, oscillator
 
-from tendency.cell import Carry, trainable
+from tendency.cell import Carry, Constant, trainable
+from tendency.errors import InputError
 from tendency.forecasting import forecast
 from tendency.integrate import Integrated, adams_bashforth3, rk4
-from tendency.physics import Lorenz63
-from tendency.wrappers import Augmented, Perturbed, Sum
+from tendency.networks import MLP
+from tendency.physics import Lorenz63, Lorenz96
+from tendency.statistical import Polynomial, SparseTendency
+from tendency.wrappers import Augmented, Perturbed, Ring, Sum
 
 X0 = jnp.array([1.0, -2.0])
 
@@ -36,6 +39,28 @@ def test_a_sum_works_on_any_structure_and_learns_in_each_term():
     )
     assert_array_equal(slopes.terms[0].matrix, slopes.terms[1].matrix)
     assert float(jnp.abs(slopes.terms[0].matrix).max()) > 0
+
+
+def test_a_ring_is_one_tendency_at_all_points():
+    """Lorenz-96 from its four terms; then a network, which commutes with turning."""
+    terms = {(): 8.0, (0,): -1.0, (1, 2): -1.0, (2, 3): 1.0}
+    row = [terms.get(f, 0.0) for f in Polynomial(2).factors(5)]
+    active = Constant(jnp.ones((1, 21), bool))
+    sparse = SparseTendency(Polynomial(2), jnp.asarray([row]), active, forced=True)
+    x = jax.random.normal(jax.random.key(0), (7,))
+    assert_allclose(Ring(sparse, 2)(x), Lorenz96()(x), rtol=0, atol=1e-14)
+    network = Ring(MLP(1, 6, forcing_size=3, key=jax.random.key(1)), 1)
+    push = jnp.ones(1)  # the same at all points, after the neighbours
+    turned = network(jnp.roll(x, 3), push)
+    assert_allclose(turned, jnp.roll(network(x, push), 3), rtol=0, atol=1e-14)
+    assert float(jnp.abs(turned - network(x, 2 * push)).max()) > 1e-3
+
+
+def test_a_ring_of_too_few_points_is_refused():
+    with pytest.raises(InputError, match="at least 1"):
+        Ring(oscillator(), 0)
+    with pytest.raises(InputError, match="4 points and a reach of 2, at least 5"):
+        Ring(oscillator(), 2)(jnp.ones(4))
 
 
 def rho(cell):

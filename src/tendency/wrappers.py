@@ -1,8 +1,8 @@
 """Floor 1: cells and tendencies made of others.
 
-`Sum` adds tendencies (a physical one and a learned closure), `Augmented` moves chosen
-parameters of a cell into its memory so that an assimilation estimates them, and
-`Perturbed` makes any cell stochastic.
+`Sum` adds tendencies (a physical one and a learned closure), `Ring` is one tendency at
+all points of a circle, `Augmented` moves chosen parameters of a cell into its memory so
+that an assimilation estimates them, and `Perturbed` makes any cell stochastic.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell, Carry, Constant, Tendency
+from tendency.errors import InputError
 
 
 class Sum(eqx.Module):
@@ -27,6 +28,50 @@ class Sum(eqx.Module):
     def __call__(self, state: PyTree[Array], forcing: PyTree = None) -> PyTree[Array]:
         parts = [term(state, forcing) for term in self.terms]
         return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *parts)
+
+
+class Ring(eqx.Module):
+    """The same tendency at every point of a circle, forced by the points beside it.
+
+        dxᵢ/dt = f(xᵢ; xᵢ₋ᵣ, ..., xᵢ₋₁, xᵢ₊₁, ..., xᵢ₊ᵣ), periodic in i.
+
+    What is learned of one point is learned of all: the parameters are as few as f has.
+    The neighbours, `2 reach` numbers, are the forcing of `tendency`, whose state is one
+    number: `MLP(1, width, forcing_size=4)`, or a `SparseTendency` that is `forced`, has
+    a reach of 2. A forcing given to the step follows them, the same at all points.
+
+    Raises:
+        InputError: a reach below 1; a state of fewer points than a window has.
+    """
+
+    tendency: Tendency
+    reach: int = eqx.field(static=True)  # [points]
+
+    def __check_init__(self):
+        if self.reach < 1:
+            raise InputError(
+                f"the reach of a ring is {self.reach} points, at least 1 was expected"
+            )
+
+    def around(self, state: Float[Array, " n"]) -> Float[Array, "n beside"]:
+        """The neighbours of each point."""
+        if state.shape[0] < 2 * self.reach + 1:
+            raise InputError(
+                f"the ring has {state.shape[0]} points and a reach of {self.reach}, at "
+                f"least {2 * self.reach + 1} points were expected: choose a smaller reach"
+            )
+        shifts = [k for k in range(-self.reach, self.reach + 1) if k]
+        return jnp.stack([jnp.roll(state, -k) for k in shifts], axis=1)
+
+    def __call__(
+        self, state: Float[Array, " n"], forcing: Float[Array, " m"] | None = None
+    ) -> Float[Array, " n"]:
+        def one(x, beside):
+            if forcing is not None:
+                beside = jnp.concatenate([beside, forcing])
+            return self.tendency(x[None], beside)[0]
+
+        return jax.vmap(one)(state, self.around(state))
 
 
 class Augmented(AbstractCell):
