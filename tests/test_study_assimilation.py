@@ -15,6 +15,7 @@ from tendency.studies.lorenz63_assimilation import models as l63_models
 from tendency.studies.lorenz63_assimilation import study as l63
 from tendency.studies.lorenz63_assimilation.evaluate import ratio
 from tendency.studies.lorenz63_assimilation.twin import Size, simulate, with_noise
+from tendency.studies.lorenz63_noisy import models as noisy_models
 from tendency.studies.lorenz96_assimilation import methods
 from tendency.studies.lorenz96_assimilation import page as l96_page
 from tendency.studies.lorenz96_assimilation import study as l96
@@ -68,6 +69,30 @@ def test_published_numbers_stand_beside_ours():
         "LETKF, inflation 1.04, length 4": {7: 0.226},
         "IEnKS of 4 times, inflation 1.03, every 4th step": {20: 0.296},
     }
+
+
+def test_joint_fits_are_told_the_noise_of_their_states(monkeypatch):
+    """Of the two models that a fit gives each row takes its own."""
+    told = []
+
+    def joint(observations):
+        told.append(observations)
+        yield noisy_models.Made(noisy_models.DENSE, Integrated(Lorenz63(1.0), 0.01))
+        yield noisy_models.Made(noisy_models.PRUNED, Integrated(Lorenz63(2.0), 0.01))
+
+    monkeypatch.setattr(noisy_models, "joint", joint)
+    states = jnp.zeros((5, 3))
+    rows = [row for row in l63_models.ROWS if row.kind in l63_models.JOINT]
+    assert [row.noise for row in rows] == 2 * [0.0, 0.25, 0.5, 1.0]
+    assert sum(row.quick for row in rows) == 1
+    for row in rows:
+        cell = l63_models.made(row, states, TINY, 0)
+        assert isinstance(cell, Integrated)
+        assert cell.tendency.sigma == (1.0 if row.kind == "dense" else 2.0)
+        variance = max(row.noise or 0.0, 1e-3) ** 2
+        np.testing.assert_allclose(told[-1].error.variances(), variance)
+        noise = np.asarray(told[-1].values)
+        np.testing.assert_array_equal(noise, with_noise(states, row.noise, 0))
 
 
 def test_lorenz63_is_followed_and_written(tmp_path, monkeypatch):
