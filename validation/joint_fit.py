@@ -169,12 +169,15 @@ def told(what: str, of: Found) -> None:
     ))  # fmt: skip
 
 
+TITLES = (
+    "observed", "error of what is seen", "of what is not", "forecast 1 step", "4", "8",
+    "valid", "coefficients", "rms z", "misfit", "iterations", "CPU s",
+)  # fmt: skip
+
+
 def lorenz96():
     """All, half and a quarter observed; then insignificant coefficients removed."""
-    head(
-        "observed", "error of what is seen", "of what is not", "forecast 1 step", "4",
-        "8", "valid", "coefficients", "rms z", "misfit", "iterations", "CPU s",
-    )  # fmt: skip
+    head(*TITLES)
     for spacing in (1, 2, 4):
         data = twin(spacing=spacing)
         fitted, seconds = fitted_to(data, quadratic())
@@ -239,7 +242,8 @@ def numbers(fitted) -> int:
 
 
 def networks():
-    """Lorenz-96 by a network that does not contain it, half of it observed."""
+    """Lorenz-96 by networks that do not contain it, 20 variables."""
+    head(*TITLES)
     for width, spacing in ((8, 1), (8, 2), (16, 2), (32, 2)):
         data = twin(20, spacing=spacing)
         fitted, seconds = fitted_to(data, network(data, width))

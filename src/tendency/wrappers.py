@@ -58,7 +58,7 @@ class Ring(eqx.Module):
         if state.shape[0] < 2 * self.reach + 1:
             raise InputError(
                 f"the ring has {state.shape[0]} points and a reach of {self.reach}, at "
-                f"least {2 * self.reach + 1} points were expected: choose a smaller reach"
+                f"least {2 * self.reach + 1} points were expected: reach less far"
             )
         shifts = [k for k in range(-self.reach, self.reach + 1) if k]
         return jnp.stack([jnp.roll(state, -k) for k in shifts], axis=1)

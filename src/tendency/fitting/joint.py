@@ -42,8 +42,12 @@ class JointFit(eqx.Module):
     predictable. Time and memory are linear in the number of steps.
 
     What is missing, never observed, or observed every few steps only is simply not in
-    the first sum. The cell must be memoryless and of few components, with parameters in
-    the hundreds; the data float64, for ε reaches 1e-9.
+    the first sum. What a fit starts from says little of components that are never
+    observed: there let ε begin at 100, with no warm-up and a tendency of zero, so that
+    states and model come nearer to each other by and by. A misfit to the observations
+    that is left well above 1 tells of a local minimum, or of a model that is too poor.
+    The cell must be memoryless and of few components, with parameters in the hundreds;
+    the data float64, for ε reaches 1e-9.
 
     Arguments:
         ratios: ε, variance of model over that of observation errors, one a stage.

@@ -2,8 +2,8 @@
 
 A chain of small blocks is cut into about √N segments. Within all of them at once the
 blocks are eliminated one after the other (block Cholesky, or Thomas' algorithm) down to
-the last block of each, the separator; the separators form a chain of their own, which is
-solved the same way; and what lies between them follows. That takes N operations on
+the last block of each, the separator; the separators form a chain of their own, which
+is solved the same way; and what lies between them follows. That takes N operations on
 blocks as one elimination from end to end does, but in √N batches. Larger blocks are
 eliminated from end to end.
 
