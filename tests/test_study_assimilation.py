@@ -89,10 +89,11 @@ def test_joint_fits_are_told_the_noise_of_their_states(monkeypatch):
         cell = l63_models.made(row, states, TINY, 0)
         assert isinstance(cell, Integrated)
         assert cell.tendency.sigma == (1.0 if row.kind == "dense" else 2.0)
-        variance = max(row.noise or 0.0, 1e-3) ** 2
+        noise = row.noise or 0.0
+        variance = max(noise, 1e-3) ** 2
         np.testing.assert_allclose(told[-1].error.variances(), variance)
-        noise = np.asarray(told[-1].values)
-        np.testing.assert_array_equal(noise, with_noise(states, row.noise, 0))
+        values = np.asarray(told[-1].values)
+        np.testing.assert_array_equal(values, with_noise(states, noise, 0))
 
 
 def test_lorenz63_is_followed_and_written(tmp_path, monkeypatch):
