@@ -13,7 +13,6 @@ from tendency import (
     InputError,
     Integrated,
     Observations,
-    Perturbed,
     adams_bashforth3,
     assimilate,
     ensemble_of,
@@ -63,24 +62,47 @@ EVERYTHING = Combined(
 )
 
 
-def test_in_parts_the_numbers_are_those_in_a_piece():
-    """As in operations, one time after the other: bit for bit, at irregular times."""
+IN_PARTS = """
+import jax.numpy as jnp
+import numpy as np
+from test_assimilate import KEY, TRUTH, irregular
+from tendency import Perturbed, assimilate, ensemble_of
+from test_assimilate import ETKF, EVERYTHING, START
+
+obs = irregular()
+now = ensemble_of(TRUTH, START, 1.0, size=5, key=KEY)
+cell, method = Perturbed(TRUTH, 0.1), ETKF(EVERYTHING, rotated=True)
+whole = assimilate(cell, now, obs, method, key=KEY)
+for i in range(7):
+    part = assimilate(cell, now, obs[i : i + 1], method, key=KEY)
+    now = part.final
+    assert np.array_equal(whole.analysis_mean[i], part.analysis_mean[0])
+for a, b in zip(jax.tree.leaves(whole.final), jax.tree.leaves(now), strict=True):
+    assert np.array_equal(a, b)
+"""
+
+
+def irregular():
+    """Seven times, of which one is not seen and another in part."""
     _, y = _twin(7)
     y[2, 1] = y[4] = np.nan
-    obs = Observations.of(y, [1, 4, 8, 12, 15, 16, 20], error=0.5)
+    return Observations.of(y, [1, 4, 8, 12, 15, 16, 20], error=0.5)
+
+
+def test_in_parts_the_numbers_are_those_in_a_piece():
+    """As in operations, one time after the other: bit for bit, at irregular times.
+
+    In a program of its own, compiled as those of users are.
+    """
+    process = child(IN_PARTS, XLA_FLAGS="", JAX_DISABLE_MOST_OPTIMIZATIONS="0")
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+
+
+def test_a_time_at_which_nothing_is_seen_changes_nothing():
     prior = ensemble_of(TRUTH, START, 1.0, size=5, key=KEY)
-    cell = Perturbed(TRUTH, 0.1)
     method = ETKF(EVERYTHING, rotated=True)
-    whole = assimilate(cell, prior, obs, method, key=KEY)
-    now, means = prior, []
-    for i in range(7):
-        part = assimilate(cell, now, obs[i : i + 1], method, key=KEY)
-        now = part.final
-        means.append(part.analysis_mean[0])
-    assert np.array_equal(whole.analysis_mean, np.stack(means))
-    for a, b in zip(jax.tree.leaves(whole.final), jax.tree.leaves(now), strict=True):
-        assert np.array_equal(a, b)
-    # Nothing was seen at one time: it is as if it were not there.
+    whole = assimilate(TRUTH, prior, irregular(), method, key=KEY)
     assert np.array_equal(whole.analysis_mean[4], whole.background_mean[4])
     assert whole.log_likelihood[4] == 0
     assert np.isnan(whole.innovation[4]).all()
