@@ -85,7 +85,7 @@ def _curves(found: Found) -> Section:
     for row in ROWS:
         sizes = [n for name, n in found if name == row.name and n and row.every == 1]
         values = [found[row.name, n].median for n in sizes]
-        kept = [v if v < 1 else np.nan for v in values]
+        kept = [v if v < 0.5 else np.nan for v in values]  # else it was lost
         if sizes:
             lines[row.name] = (np.array(sizes, float), np.array(kept))
     theirs = [
