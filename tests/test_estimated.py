@@ -113,3 +113,16 @@ def test_what_is_never_seen_tells_nothing():
     found = assimilate(CELL, PRIOR, none, method, key=KEY)
     assert found.final.belief.factor == 2.0
     assert found.final.belief.elapsed == 4.0
+
+
+def test_the_step_of_the_prior_and_whole_numbers_are_no_trouble():
+    y, _ = _observed(30)
+    y[0] = 30.0  # far off, at a step before which no error was made
+    obs = Observations.of(y, np.arange(30), error=2.0)
+    method = EstimatedModelError(KalmanFilter(), 1, times=50.0, start=1)
+    found = assimilate(CELL, PRIOR, obs, method, save=factors, key=KEY)
+    assert found.saved[0] == 1.0
+    assert np.isfinite(found.saved).all()
+    real = EstimatedModelError(KalmanFilter(), 1.0, times=50.0, start=1.0)
+    same = assimilate(CELL, PRIOR, obs, real, save=factors, key=KEY)
+    assert np.array_equal(found.saved, same.saved)

@@ -1,5 +1,7 @@
 """Filters and smoothers of a linear model against the Gaussian posterior itself."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from tendency.assimilation import (
     DEnKF,
     EnKFN,
     EnsembleSmoother,
+    FilterDivergence,
     KalmanFilter,
     RauchTungStriebel,
     SerialEnSRF,
@@ -198,9 +201,10 @@ def test_a_fixed_lag_sees_so_many_later_times():
 @pytest.mark.parametrize("part", [1, 4])
 def test_a_fixed_lag_goes_on_over_the_parts_of_an_assimilation(part):
     """What the last part has not yet seen the next one corrects."""
-    cell, now, obs, _ = _problem()
+    cell, prior, obs, _ = _problem()
     method = EnsembleSmoother(ETKF(rotated=True), lag=3)
-    whole = assimilate(cell, now, obs[:12], method, key=KEY)
+    whole = assimilate(cell, prior, obs[:12], method, key=KEY)
+    now: Any = prior
     for i in range(0, 12, part):
         found = assimilate(cell, now, obs[i : i + part], method, key=KEY)
         now = found.final
@@ -216,6 +220,29 @@ def test_a_fixed_lag_goes_on_over_the_parts_of_an_assimilation(part):
                 gap = np.abs(revised.spread[j] - whole.smoothed_spread[at])
                 assert gap.max() < 1e-12
     assert now.belief.ensemble.state.shape == (N, n)
+
+
+class Failing(Map):
+    """It stands still, but for one member that is lost at one step."""
+
+    def step(self, carry, forcing=None, *, key=None):
+        index, count = carry.memory
+        lost = (index == 1) & (count == 5)
+        state = jnp.where(lost, jnp.nan, carry.state)
+        return Carry(state, (index, count + 1))
+
+
+def test_a_member_that_was_replaced_has_the_past_of_its_copy():
+    """Where the model stands still the smoothed past is the present."""
+    cell = Failing(jnp.eye(n), jnp.zeros(n))
+    _, prior, obs, _ = _problem()
+    prior = Carry(prior.state, (jnp.arange(N), jnp.zeros(N, int)))
+    method = EnsembleSmoother(ETKF(resample=True))
+    with pytest.warns(FilterDivergence, match="copies of others"):
+        found = assimilate(cell, prior, obs[:4], method, key=KEY)
+    for mean, spread in zip(found.smoothed_mean, found.smoothed_spread, strict=True):
+        assert np.abs(mean - found.analysis_mean[-1]).max() < 1e-12
+        assert np.abs(spread - found.analysis_spread[-1]).max() < 1e-12
 
 
 def test_times_without_observations_are_smoothed_too():

@@ -331,3 +331,30 @@ def test_functions_are_held_as_they_are():
     target = tendencies(made("0.03*d_xx u + u^2"), STATES)
     found = identify(model, STATES, target)
     np.testing.assert_allclose(found.values, [0.03], rtol=1e-9)
+
+
+@pytest.mark.parametrize("start", [1.5, 3.0, 4.0])
+def test_a_step_to_where_the_model_has_no_value_is_no_gain(start):
+    """Rows that turn NaN are not missing data: sqrt(a - u), u up to 1, from far off."""
+    rng = np.random.default_rng(0)
+    system = System.of(
+        ["d_t u = sqrt(a - u)"], coordinates=["x"], unknowns={"a": Scalar(start)}
+    )
+    u = rng.uniform(0, 1, (60, 20))
+    rate = np.sqrt(1.05 - u) + 0.01 * rng.normal(size=u.shape)
+    found = identify(generate(system, Grid.of(Axis("x", 20))), {"u": u}, {"u": rate})
+    assert abs(found.values[0] - 1.05) < 4 * found.errors[0]
+
+
+def test_a_forcing_of_another_length_is_refused():
+    system = System.of(
+        ["d_t u = a*F"], coordinates=["x"], forcings=["F"], unknowns={"a": Scalar(1.0)}
+    )
+    u = np.ones((10, 6))
+    with pytest.raises(InputError, match="forcing F has 5 times and the states 10"):
+        identify(
+            generate(system, Grid.of(Axis("x", 6))),
+            {"u": u},
+            {"u": u},
+            forcing={"F": np.ones(5)},
+        )

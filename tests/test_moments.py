@@ -5,6 +5,7 @@ expectations that are sums over k, without any sampling. So have their rates of 
 by the equations made linear about the mean. Derivatives are those of Fourier series.
 """
 
+import jax
 import numpy as np
 import pytest
 import sympy
@@ -14,10 +15,11 @@ from sympy.core.function import AppliedUndef
 from tendency.equations.build import build
 from tendency.equations.config import dump_equations, parse_equations
 from tendency.errors import InputError
+from tendency.networks import ScalarMLP
 from tendency.studies.burgers.setting import BURGERS, UNCERTAIN
 from tendency.symbolic.moments import moments
 from tendency.symbolic.system import System
-from tendency.symbolic.unknowns import Combination
+from tendency.symbolic.unknowns import Combination, Pointwise, Scalar
 
 POINTS = 80
 
@@ -223,6 +225,24 @@ def test_closures_are_given_learned_or_those_of_theory():
     }
     with pytest.raises(InputError, match=r"hold C_.*xxxxxx = E\[.*which no theory"):
         sixth.system()
+
+
+def test_unknowns_of_the_equations_stay_unknown():
+    base = System.of(
+        ["d_t u = k*d_xx u + S"],
+        coordinates=["x"],
+        unknowns={"S": Combination(["u", "u^3"], [0.1, -0.2]), "k": Scalar(0.1)},
+    )
+    found = moments(base)
+    assert "2*S_1*V + 6*S_2*V*u**2" in found.equations[1]
+    assert set(found.system().unknowns) == {"S", "k"}
+    learned = System.of(
+        ["d_t u = S"],
+        coordinates=["x"],
+        unknowns={"S": Pointwise(["u"], ScalarMLP(1, key=jax.random.key(0)))},
+    )
+    with pytest.raises(InputError, match=r"equation of u holds S\(u\), whose expect"):
+        moments(learned)
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,9 @@ def test_equations_of_moments_are_stepped_and_told():
         propagate(cell, state, 100, Parametric())
     state["V"] = 0.2 * one
     state["nu"] = -0.005 * one  # a closure that left its range
-    with pytest.raises(PropagationFailed, match="length of u is nan") as failure:
+    with pytest.raises(
+        PropagationFailed, match="aspect of u is not positive"
+    ) as failure:
         propagate(cell, state, 100, Parametric())
     assert len(failure.value.propagated.times) == 0
 
@@ -205,7 +207,7 @@ def test_equations_of_moments_are_stepped_and_told():
         ),
         (
             lambda: propagate(L63, {"u": START, "V": START}, 1, Parametric()),
-            "no variance or aspect of u: add V and nu",
+            "no nu, the variance or aspect of u",
         ),
     ],
 )  # fmt: skip
@@ -225,3 +227,26 @@ def test_a_memory_is_moved_with_the_state():
     found = propagate(cell, members, 40, TangentLinear(), every=40)
     assert found.distance(exact)["variance"] < 1e-4
     assert eqx.tree_equal(found.final.mean.state, found.mean[-1])
+
+
+def test_the_first_failure_is_told_and_an_indefinite_aspect_is_one():
+    class Ending(Map):
+        def step(self, carry, forcing=None, *, key=None):
+            state = dict(carry.state)
+            state["V"] = state["V"] - 1.0
+            count = state["u"] + 1.0
+            state["u"] = jnp.where(count > 7, jnp.nan, count)
+            return Carry(state)
+
+    cell = Ending(jnp.eye(1), jnp.zeros(1))
+    state = {"u": jnp.zeros(2), "V": jnp.full(2, 2.5), "nu": jnp.ones(2)}
+    with pytest.raises(PropagationFailed, match=r"variance of u .* at step 3") as found:
+        propagate(cell, state, 10, Parametric())
+    assert found.value.propagated.steps.tolist() == [0, 1, 2]
+    one = jnp.ones((2, 2))
+    state = {"u": 0 * one, "V": 20 * one, "nu_yy": 2 * one, "nu_yx": 0 * one,
+             "nu_xx": 0.5 * one}  # fmt: skip
+    fine = propagate(cell, state, 2, Parametric(("y", "x")))
+    np.testing.assert_allclose(fine.length["u"][0, :, 0, 0], [2.0, 1.0])
+    with pytest.raises(PropagationFailed, match="aspect of u is not positive"):
+        propagate(cell, state | {"nu_yx": 2 * one}, 2, Parametric(("y", "x")))

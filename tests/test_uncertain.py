@@ -56,7 +56,7 @@ def test_three_methods_agree_and_are_written(tmp_path):
     stages.propagate(str(tmp_path / "burgers.toml"), say=said.append)
     out = tmp_path / "runs" / "burgers"
     with xr.open_dataset(out / "burgers-uncertainty.nc") as found:
-        assert found["u"].dims == ("method", "time", "x")
+        assert found["u"].dims == ("by", "time", "x")
         assert found["u_spread"].attrs["units"] == "m s-1"
         assert found["u_length_x"].attrs["units"] == "m"
         spread = found["u_spread"].values
@@ -113,7 +113,7 @@ def test_errors_are_drawn_from_the_covariance_of_their_modes(periodic):
     assert len(largest) == 5
     values = np.linalg.eigvalsh(covariance)
     assert values[-1] >= (largest[0] ** 2).sum() * (1 - 1e-9)
-    followed = follow(asked, built)["tangent"]
+    followed = follow(asked, built)[0]["tangent"]
     assert np.abs(followed.variance["v"]).max() == 0
 
 
@@ -127,6 +127,10 @@ def test_errors_are_drawn_from_the_covariance_of_their_modes(periodic):
           "fields__nu": {"initial": 0.003}}, "take moments out"),
         ({"uncertainty__members": 1}, "members"),
         ({"uncertainty__closures": ["C = nothing"]}, "nothing"),
+        ({"uncertainty__spread": {"u": 0}}, "u is 0 somewhere, and equations of mom"),
+        ({"uncertainty__spread": {"u": "zz"}}, "uncertainty.spread.u"),
+        ({"uncertainty__methods": ["members"], "uncertainty__modes": 3},
+         'modes are read by the method "tangent" alone'),
         (
             {"axes__x": {"points": 48, "periodic": False},
              "fields__u": {"initial": 1, "boundary": {"x": {"neumann": 0}}},
@@ -149,3 +153,56 @@ def test_a_file_without_the_table_says_what_to_add(tmp_path):
     (tmp_path / "burgers.toml").write_text(tomlkit.dumps(asked))
     with pytest.raises(InputError, match=r"no table \[uncertainty\]: add one"):
         stages.propagate(str(tmp_path / "burgers.toml"), say=lambda _: None)
+
+
+def test_what_one_method_found_is_kept_where_another_fails(tmp_path):
+    """A closure that leaves its range loses the moments alone."""
+    asked = content(uncertainty__closures=["C = -1000/nu^2"])
+    asked["uncertainty"]["methods"] = ["tangent", "moments"]
+    (tmp_path / "burgers.toml").write_text(tomlkit.dumps(asked))
+    with pytest.raises(InputError, match=r"by moments the .* at step \d+: try a sh"):
+        stages.propagate(str(tmp_path / "burgers.toml"), say=lambda _: None)
+    out = tmp_path / "runs" / "burgers"
+    with xr.open_dataset(out / "burgers-uncertainty.nc") as found:
+        assert found["by"].values.tolist() == ["tangent"]
+    assert (out / "uncertainty.html").exists()
+
+
+def test_modes_of_several_fields_are_chosen_by_their_share(tmp_path):
+    """Whatever the units of a field, it keeps its own."""
+    asked = content(fields__p={"initial": 0})
+    asked["system"]["equations"] = ["d_t u = 0*u", "d_t p = 0*p"]
+    asked["uncertainty"] = {
+        "methods": ["tangent"], "modes": 20,
+        "spread": {"u": 0.1, "p": 1000}, "length": {"u": 0.1, "p": 0.1},
+    }  # fmt: skip
+    parsed = parse_equations(asked)
+    found, failed = follow(parsed, build(parsed))
+    assert not failed
+    spread = found["tangent"].spread
+    np.testing.assert_allclose(spread["p"][0] / 1000, spread["u"][0] / 0.1, rtol=1e-6)
+    assert 0.9 < float(spread["u"][0].mean()) / 0.1 <= 1
+
+
+def test_equations_without_space_have_spreads_alone(tmp_path):
+    """x' = -k x: the spread decays as the mean does."""
+    text = """
+    [system]
+    name = "decay"
+    equations = ["d_t x = -k*x"]
+    [parameters]
+    k = 0.5
+    [fields.x]
+    initial = 2
+    [uncertainty]
+    methods = ["tangent", "members"]
+    spread = { x = 0.1 }
+    [time]
+    dt = 0.1
+    steps = 10
+    """
+    (tmp_path / "decay.toml").write_text(text)
+    stages.propagate(str(tmp_path / "decay.toml"), say=lambda _: None)
+    with xr.open_dataset(tmp_path / "runs/decay/decay-uncertainty.nc") as found:
+        spread = found["x_spread"].sel(by="tangent")
+        np.testing.assert_allclose(spread[-1], 0.1 * np.exp(-0.5), rtol=1e-5)

@@ -17,6 +17,7 @@ from tendency.assimilation.inflation import AbstractInflation, noise_like
 from tendency.assimilation.method import AbstractFilter, Diagnostics
 from tendency.assimilation.transform import (
     Departures,
+    Resampled,
     ThinTransform,
     Transform,
     failed_members,
@@ -74,11 +75,15 @@ class AbstractEnsembleFilter(AbstractFilter):
         update_key, inflation_key, draw_key = jax.random.split(key, 3)
         background = belief.ensemble
         failed = failed_members(background)
+        source = None
         if self.resample:
-            background = _replaced(background, failed, draw_key)
+            source = _replacements(failed, draw_key)
+            background = jax.tree.map(lambda x: x[source], background)
         seen_background = self.inflation.before(background, belief.inflation)
         departures = Departures.of(seen_background.state, observation)
         analysis, transform = self.update(seen_background, departures, update_key)
+        if source is not None and transform is not None:
+            transform = Resampled(transform, source)
         equivalents = jax.vmap(observation.observe)(analysis.state)
         variance = observation.error.variances().astype(equivalents.dtype)
         told = Diagnostics(
@@ -141,8 +146,8 @@ def check_ensemble(prior: Any, method: str) -> None:
         )
 
 
-def _replaced(ensemble: Carry, failed: Array, key: PRNGKeyArray) -> Carry:
+def _replacements(failed: Array, key: PRNGKeyArray) -> Array:
+    """Which member stands in each place: itself, or one that has not failed."""
     weights = jnp.where(failed, -jnp.inf, 0.0)
     drawn = jax.random.categorical(key, weights, shape=failed.shape)
-    source = jnp.where(failed & ~failed.all(), drawn, jnp.arange(failed.size))
-    return jax.tree.map(lambda x: x[source], ensemble)
+    return jnp.where(failed & ~failed.all(), drawn, jnp.arange(failed.size))

@@ -137,9 +137,7 @@ class EstimatedModelError(AbstractFilter):
     """
 
     filter: Any  # an `AbstractEnsembleFilter` or a `KalmanFilter`
-    std: PyTree[Array] = eqx.field(
-        converter=lambda tree: jax.tree.map(jnp.asarray, tree)
-    )
+    std: PyTree[Array] = eqx.field(converter=lambda tree: jax.tree.map(_real, tree))
     times: float = 100.0
     start: float = 1.0
 
@@ -153,7 +151,7 @@ class EstimatedModelError(AbstractFilter):
 
     def begin(self, cell: AbstractCell, prior: Any) -> NoisyBelief:
         belief = self.filter.begin(cell, prior)
-        return NoisyBelief(belief, jnp.asarray(self.start), jnp.zeros(()))
+        return NoisyBelief(belief, _real(self.start), jnp.zeros(()))
 
     def state(self, belief: NoisyBelief) -> PyTree[Array]:
         return self.filter.state(belief.belief)
@@ -192,8 +190,12 @@ class EstimatedModelError(AbstractFilter):
         weight = weight / jnp.sum(weight)
         found = weight @ jnp.where(observation.seen, excess, 0.0)
         factor = belief.factor.astype(found.dtype)
-        least = jnp.finfo(found.dtype).tiny
-        change = found / jnp.maximum(weight @ added, least) / self.times
+        # At the step of the prior, or where they are zero, these errors add nothing.
+        told_of = weight @ added
+        safe = jnp.where(told_of > 0, told_of, jnp.ones_like(told_of))
+        change = (
+            jnp.where(told_of > 0, found / safe, jnp.zeros_like(found)) / self.times
+        )
         factor = jnp.maximum(factor + change, 0.0).astype(belief.factor.dtype)
         return NoisyBelief(analysis, factor, jnp.zeros_like(belief.elapsed)), told
 
@@ -203,6 +205,12 @@ class EstimatedModelError(AbstractFilter):
 
     def summary(self, belief: NoisyBelief) -> tuple[PyTree[Array], PyTree[Array]]:
         return self.filter.summary(belief.belief)
+
+
+def _real(number: Any) -> Array:
+    """An array of a floating type, of a whole number too."""
+    array = jnp.asarray(number)
+    return array if eqx.is_inexact_array(array) else array.astype(float)
 
 
 _PROBES = 8  # directions in which the observation operator is looked at

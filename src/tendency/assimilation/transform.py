@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from tendency.cell import Carry
 from tendency.observing import Observation
@@ -115,6 +115,23 @@ class ThinTransform(eqx.Module):
         """M with E' = M E."""
         eye = jnp.eye(len(self.mean), dtype=self.mean.dtype)
         return Transform(self.mean, eye + self.left @ self.right).matrix()
+
+
+class Resampled(eqx.Module):
+    """A transform of members of which some were copies of others: M[i] of `source`."""
+
+    transform: Transform | ThinTransform
+    source: Int[Array, " member"]
+
+    @property
+    def mean(self) -> Float[Array, " member"]:
+        """Of the transform."""
+        return self.transform.mean
+
+    def matrix(self) -> Square:
+        """M with E' = M E, E being the members before any was replaced."""
+        matrix = self.transform.matrix()
+        return matrix @ jnp.eye(len(matrix), dtype=matrix.dtype)[self.source]
 
 
 def recombined(ensemble: PyTree[Array], weights: Square) -> PyTree[Array]:

@@ -302,6 +302,16 @@ class Uncertainty(Table):
     closures: list[str] = Field(default=[])  # of the moments; default: theory
     seed: NonNegativeInt = 0
 
+    @model_validator(mode="after")
+    def _read_by_a_method(self) -> Self:
+        for key, method in (("closures", "moments"), ("modes", "tangent")):
+            if getattr(self, key) and method not in self.methods:
+                raise ValueError(
+                    f'{key} are read by the method "{method}" alone: add it to '
+                    "methods, or leave them out"
+                )
+        return self
+
 
 class Equations(Table):
     """The whole file."""

@@ -87,7 +87,6 @@ def propagate(
     from tendency.data.write import write_dataset
     from tendency.equations.uncertain import follow
     from tendency.equations.uncertain_page import dataset_of, make_page
-    from tendency.propagation import PropagationFailed
     from tendency.report.page import write_page
 
     asked = load_equations(config, overrides)
@@ -99,10 +98,9 @@ def propagate(
     prepare_folder(out, overwrite=overwrite or ours)
     write_atomically(out / CONFIG, dump_equations(built.asked).encode())
     began = time.perf_counter()
-    try:
-        found = follow(asked, built)
-    except PropagationFailed as error:
-        raise InputError(str(error).partition("; what was there")[0]) from error
+    found, failed = follow(asked, built)
+    if not found:
+        raise InputError("; ".join(failed.values()))
     seconds = time.perf_counter() - began
     format = asked.output.format
     path = out / f"{asked.system.name}-uncertainty.{_SUFFIX[format]}"
@@ -120,6 +118,8 @@ def propagate(
     with writing(report):
         write_page(page, report)
     say(f"the report is {report}")
+    if failed:
+        raise InputError("; ".join(failed.values()))
 
 
 def check(config: str, overrides: Sequence[str] = ()) -> None:

@@ -17,7 +17,13 @@ from tendency.equations.tables import Given
 from tendency.equations.values import initial
 from tendency.errors import InputError, nearest
 from tendency.grid import Axis
-from tendency.propagation import Members, Parametric, Propagated, TangentLinear
+from tendency.propagation import (
+    Members,
+    Parametric,
+    Propagated,
+    PropagationFailed,
+    TangentLinear,
+)
 from tendency.propagation import propagate as propagated
 from tendency.propagation.tangent import Modes
 
@@ -51,6 +57,8 @@ class Errors(NamedTuple):
         Raises:
             InputError: there are too many of them for a matrix.
         """
+        if not self.roots:
+            return np.asarray(self.spread)[None]
         sizes = [(root**2).sum(0) for root in self.roots]
         product = np.ones(())
         for size in sizes:
@@ -71,36 +79,44 @@ class Errors(NamedTuple):
         return np.array(found)
 
 
-def follow(asked: Equations, built: Built) -> dict[str, Propagated]:
-    """Mean and variance by each method, in the order asked.
+def follow(
+    asked: Equations, built: Built
+) -> tuple[dict[str, Propagated], dict[str, str]]:
+    """Mean and variance by each method in the order asked, and why others failed.
 
     Raises:
         InputError: a table that does not fit the equations, or equations that have no
             moments.
-        PropagationFailed: a variance that is none.
     """
     table = _table(asked, built)
     errors = {name: _errors(name, table, built) for name in table.spread}
-    time, found = built.asked.time, {}
+    time = built.asked.time
+    found: dict[str, Propagated] = {}
+    failed: dict[str, str] = {}
     setting: dict[str, Any] = {
         "every": time.every,
         "forcing": built.forcing,
-        "grid": built.grid,
+        "grid": built.grid if built.grid.axes else None,
     }
     for method in table.methods:
-        if method == "members":
-            how, prior = (
-                Members(table.members, batch=table.batch),
-                _drawn(built, errors),
-            )
-            setting["key"] = jax.random.key(table.seed)
-        elif method == "tangent":
-            how, prior = TangentLinear(), _modes(built, errors, table.modes)
-        else:
-            found[method] = _by_moments(asked, built, table, errors)
-            continue
-        found[method] = propagated(built.cell, prior, time.steps, how, **setting)
-    return found
+        try:
+            if method == "members":
+                how = Members(table.members, batch=table.batch)
+                prior, key = _drawn(built, errors), jax.random.key(table.seed)
+                found[method] = propagated(
+                    built.cell, prior, time.steps, how, key=key, **setting
+                )
+            elif method == "tangent":
+                modes = _modes(built, errors, table.modes)
+                found[method] = propagated(
+                    built.cell, modes, time.steps, TangentLinear(), **setting
+                )
+            else:
+                found[method] = _by_moments(asked, built, table, errors)
+        except PropagationFailed as error:
+            said = str(error).partition("; what was there")[0]
+            failed[method] = f"by {method} {said}"
+    return found, failed
 
 
 def _table(asked: Equations, built: Built) -> Uncertainty:
@@ -130,6 +146,11 @@ def _table(asked: Equations, built: Built) -> Uncertainty:
             "correlations of errors are known on whole grids: leave coast and "
             "staggered out"
         )
+    if any(axis.stretch is not None for axis in built.grid.axes):
+        raise InputError(
+            "uncertainty was asked of a stretched axis, and lengths of errors are told "
+            "on even ones: leave stretch out"
+        )
     return table
 
 
@@ -143,11 +164,17 @@ def _errors(name: str, table: Uncertainty, built: Built) -> Errors:
         offsets,
         built.system.parameters,
         None,
+        where=f"uncertainty.spread.{name}",
     )
     if not (np.isfinite(spread).all() and (spread >= 0).all()):
         raise InputError(
             f"uncertainty.spread.{name} is {np.nanmin(spread):.3g} somewhere, a "
-            "standard deviation was expected: give positive numbers"
+            "standard deviation was expected: give numbers that are not negative"
+        )
+    if "moments" in table.methods and not (spread > 0).all():
+        raise InputError(
+            f"uncertainty.spread.{name} is 0 somewhere, and equations of moments "
+            "divide by the variance: give positive numbers, or take another method"
         )
     axes = built.grid.axes
     if axes and name not in table.length:
@@ -191,15 +218,17 @@ def _drawn(
 def _modes(built: Built, errors: Mapping[str, Errors], most: int | None) -> Modes:
     carry = built.carry
     moving = jax.tree.map(lambda x: jnp.zeros_like(x), carry)
-    rows = []
+    rows, shares = [], []
     for name, one in errors.items():
-        for mode in one.modes(most):
+        modes = one.modes(most)
+        sizes = (modes.reshape(len(modes), -1) ** 2).sum(1)
+        shares.append(sizes / max(float((one.spread**2).sum()), 1e-300))
+        for mode in modes:
             state = moving.state | {name: jnp.asarray(mode)}
             rows.append(row_of(Carry(state, moving.memory))[0])
-    rows = jnp.stack(rows)
-    if most is not None and len(rows) > most:  # of several fields: the largest
-        sizes = np.asarray((rows**2).sum(1))
-        rows = rows[np.argsort(-sizes, kind="stable")[:most]]
+    rows, share = jnp.stack(rows), np.concatenate(shares)
+    if most is not None and len(rows) > most:  # those of the largest share of a field
+        rows = rows[np.argsort(-share, kind="stable")[:most]]
     return Modes(carry, rows)
 
 
@@ -247,7 +276,7 @@ def _by_moments(
         whole.cell,
         state,
         time.steps,
-        Parametric(),
+        Parametric(tuple(axis.name for axis in built.grid.axes)),
         every=time.every,
         forcing=whole.forcing,
     )

@@ -28,12 +28,15 @@ _SHOWN = {
 
 
 def dataset_of(built: Built, found: Found) -> xr.Dataset:
-    """`u`, `u_spread` and `u_length_x` of each method, in the units of u and x."""
+    """`u`, `u_spread` and `u_length_x` by each method, in the units of u and x.
+
+    The dimension is `by`, since `method` is a word of xarray's `sel`.
+    """
     axes = built.grid.axes
-    dims = ("method", "time", *(axis.name for axis in axes))
+    dims = ("by", "time", *(axis.name for axis in axes))
     one = next(iter(found.values()))
     times = built.asked.time.start + one.times
-    coordinates: dict[str, Any] = {"method": list(found), "time": times}
+    coordinates: dict[str, Any] = {"by": list(found), "time": times}
     coordinates["time"] = ("time", times, {"units": built.asked.time.unit})
     for axis in axes:
         attributes = {"units": built.asked.axes[axis.name].unit}
@@ -81,8 +84,10 @@ def make_page(built: Built, found: Found, *, seconds: float, config: str) -> Pag
     codes = [Code("\n".join(built.system.written), "", "As they were given:")]
     if "moments" in found:
         derived = moments(built.system)
-        closures = asked.uncertainty.closures or derived.theory.values()
-        text = "\n".join([*derived.equations, *closures])
+        closures = asked.uncertainty.closures
+        given = {text.partition("=")[0].strip() for text in closures}
+        theory = [text for name, text in derived.theory.items() if name not in given]
+        text = "\n".join([*derived.equations, *closures, *theory])
         codes.append(Code(text, "", "Of mean, variance and aspect, derived from them:"))
     sections = [
         Section("The equations", "", tuple(codes)),

@@ -115,9 +115,10 @@ def initial(
     offsets: Mapping[str, tuple[Fraction, ...]],
     parameters: Mapping[Expr, float],
     water: Mask | None,
+    where: str | None = None,
 ) -> Numbers:
     """A field at the start; on land, and on faces that touch it, 0."""
-    where = f"fields.{name}.initial"
+    where = where or f"fields.{name}.initial"
     sea = None if water is None else open_at(water, grid, offsets[name])
     if given.expression is None:
         names = [a.name for a in grid.axes]

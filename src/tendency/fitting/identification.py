@@ -97,8 +97,9 @@ def identify(
         step = now.step(sigma, damping)
         moved = problem.stepped(free, step)
         new = problem.triangles(moved, group)
-        if not new.cost(sigma) <= now.cost(sigma):  # NaN too
-            if now.length(sigma, step) <= _DONE:
+        fewer = new.count - now.count  # rows that are no longer finite: a worse model
+        if fewer < 0 or (not fewer and not new.cost(sigma) <= now.cost(sigma)):
+            if not fewer and now.length(sigma, step) <= _DONE:
                 break  # rounding
             damping = max(10 * damping, 1e-4)
             continue

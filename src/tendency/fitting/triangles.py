@@ -43,6 +43,11 @@ class Triangles:
             self.of[key] = _triangle([old, own])
             self.rows[key] = self.rows.get(key, 0) + len(own)
 
+    @property
+    def count(self) -> int:
+        """Of all rows."""
+        return sum(self.rows.values())
+
     def total(
         self,
         sigma: Mapping[str, float],

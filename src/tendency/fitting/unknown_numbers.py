@@ -144,6 +144,13 @@ def problem_of(model, states, tendencies, forcing, segments, fields) -> Problem:
     arrays, targets = _checked(generated, model, states, tendencies)
     rows = _rows(model, arrays, segments)
     forcing = None if forcing is None else jax.tree.map(jnp.asarray, dict(forcing))
+    times = len(next(iter(arrays.values())))
+    for name, values in (forcing or {}).items():
+        if len(values) != times:
+            raise InputError(
+                f"the forcing {name} has {len(values)} times and the states {times}: "
+                "give it at the times of the states"
+            )
     found = tuple(targets or arrays)
     for name in fields or ():
         if name not in found:

@@ -14,7 +14,7 @@ from tendency.cell import AbstractCell, Carry
 from tendency.errors import InputError
 from tendency.forecasting import forecast
 from tendency.grid import Grid
-from tendency.propagation.method import AbstractPropagation, Setting
+from tendency.propagation.method import AbstractPropagation, Setting, root_of
 from tendency.propagation.propagated import beside, length_of
 
 
@@ -93,7 +93,8 @@ class Members(AbstractPropagation):
 
     Memory is that of one batch, whatever the size. The relative sampling error of a
     variance is √(2/(N-1)), `Propagated.sampling_error`. A stochastic cell draws for
-    each member.
+    each member where there is a key; of a given ensemble without one it takes its mean
+    step.
 
     The prior is a `Gaussian`, an ensemble, or a function from a key to a state, defined
     once, for fields whose covariance is too large for a matrix.
@@ -145,9 +146,7 @@ class Members(AbstractPropagation):
         if setting.key is None:
             raise InputError("members are drawn at random: give a key")
         if isinstance(prior, Gaussian):
-            values, vectors = jnp.linalg.eigh(prior.covariance)
-            root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]
-            return Source(prior.mean, root)
+            return Source(prior.mean, root_of(prior.covariance))
         if callable(prior):
             return Source(draw=prior)
         raise InputError(

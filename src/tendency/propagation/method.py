@@ -4,9 +4,12 @@ import abc
 from typing import Any, ClassVar
 
 import equinox as eqx
-from jaxtyping import PRNGKeyArray, PyTree
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell
+from tendency.errors import InputError
 from tendency.grid import Grid
 
 
@@ -36,3 +39,18 @@ class AbstractPropagation(eqx.Module):
     @abc.abstractmethod
     def run(self, cell: AbstractCell, start: Any, setting: Setting) -> dict[str, Any]:
         """The fields of `Propagated`, the start included; called under `jit`."""
+
+
+def root_of(covariance: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """B with B Bᵀ the covariance, columns from the largest variance to the smallest.
+
+    Raises:
+        InputError: it has a negative eigenvalue.
+    """
+    values, vectors = jnp.linalg.eigh(covariance)
+    if not isinstance(values, Tracer) and float(values[0]) < -1e-8 * float(values[-1]):
+        raise InputError(
+            f"the covariance of the prior has the eigenvalue {values[0]:.3g}, none "
+            "below zero was expected: give a covariance"
+        )
+    return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None])[:, ::-1]

@@ -1,7 +1,9 @@
 """Equations, or a network, that have variance and aspect among their fields."""
 
+from itertools import combinations_with_replacement
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -15,11 +17,16 @@ from tendency.propagation.method import AbstractPropagation, Setting
 class Parametric(AbstractPropagation):
     """A cell whose state names variances and aspects: the parametric Kalman filter.
 
-    Of a field alone `V` is the variance and `nu` the aspect (along each axis `nu_xx`,
-    `nu_yy`), √(2ν) being the length of the correlation; of several fields u has `V_u`
-    and `nu_u`: as `symbolic.moments` names them. The prior is a state, or a carry.
+    Of a field alone `V` is the variance and `nu` the aspect, √(2ν) being the length of
+    the correlation; of several fields u has `V_u` and `nu_u`; in two dimensions the
+    aspects end in the coordinates, `nu_xx`, `nu_xy` and `nu_yy`: as `symbolic.moments`
+    names them. The prior is a state, or a carry.
+
+    Arguments:
+        coordinates: of space, in the order of the axes.
     """
 
+    coordinates: tuple[str, ...] = eqx.field(static=True, default=("x",))
     finite = ("mean", "variance", "length")  # a negative aspect has no length
 
     def begin(self, cell: AbstractCell, prior: Any, setting: Setting) -> Carry:
@@ -31,11 +38,12 @@ class Parametric(AbstractPropagation):
                 "with symbolic.moments"
             )
         for name in _means(state):
-            for letter in ("V", "nu"):
-                if not _of(letter, name, state):
+            for needed in (self._variance(name, state), *self._aspects(name, state)):
+                if needed not in state:
                     raise InputError(
                         f"the prior has the fields {', '.join(sorted(state))}, and no "
-                        f"variance or aspect of {name}: add V and nu"
+                        f"{needed}, the variance or aspect of {name}: add it, or name "
+                        "the coordinates, Parametric(coordinates=...)"
                     )
         return prior if isinstance(prior, Carry) else cell.init(prior)
 
@@ -52,30 +60,34 @@ class Parametric(AbstractPropagation):
             lambda a, b: jnp.concatenate([a[None], b]), start.state, states
         )
         means = _means(states)
-        variance = {name: states[_of("V", name, states)[0]] for name in means}
-        length = {
-            name: jnp.stack(
-                [jnp.sqrt(2 * states[nu]) for nu in _of("nu", name, states)], 1
-            )
-            for name in means
-        }
+        variance = {name: states[self._variance(name, states)] for name in means}
+        length = {name: self._lengths(name, states) for name in means}
         mean = {name: states[name] for name in means}
         return {"mean": mean, "variance": variance, "length": length, "final": end}
+
+    def _variance(self, name: str, state: dict[str, Array]) -> str:
+        return "V" if len(_means(state)) == 1 else f"V_{name}"
+
+    def _aspects(self, name: str, state: dict[str, Array]) -> list[str]:
+        """The names of ν: one, or that of each pair of coordinates."""
+        head = "nu" if len(_means(state)) == 1 else f"nu_{name}"
+        if len(self.coordinates) == 1:
+            return [head]
+        pairs = combinations_with_replacement(self.coordinates, 2)
+        return [f"{head}_{a}{b}" for a, b in pairs]
+
+    def _lengths(self, name: str, states: dict[str, Array]) -> Array:
+        """Along each axis; no number where the aspect is not positive."""
+        found = [states[one] for one in self._aspects(name, states)]
+        if len(self.coordinates) == 1:
+            return jnp.sqrt(2 * found[0])[:, None]
+        xx, xy, yy = found
+        fine = (xx > 0) & (xx * yy > xy**2)
+        both = jnp.stack([jnp.sqrt(2 * xx), jnp.sqrt(2 * yy)], 1)
+        return jnp.where(fine[:, None], both, jnp.full_like(both, jnp.nan))
 
 
 def _means(state: dict[str, Array]) -> list[str]:
     """The fields that are neither variances nor aspects."""
     heads = ("V", "nu")
     return [n for n in state if n not in heads and n.split("_")[0] not in heads]
-
-
-def _of(letter: str, name: str, state: dict[str, Array]) -> list[str]:
-    """The names of its variance or of its aspects along the axes."""
-    for head in (letter, f"{letter}_{name}"):
-        if head in state:
-            return [head]
-        own = [n for n in state if n.startswith(f"{head}_") and n[-1:] == n[-2:-1]]
-        own = [n for n in own if len(n) == len(head) + 3]
-        if own:
-            return own
-    return []

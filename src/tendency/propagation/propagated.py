@@ -48,20 +48,23 @@ class Propagated(eqx.Module):
     def distance(self, other: "Propagated", time: int = -1) -> dict[str, float]:
         """Relative differences of mean, variance and length to those of another.
 
-        Root mean square over the components, over that of the other unless it is 0.
+        Root mean square over the components, over that of the other unless it is 0; of
+        several fields the root mean square of theirs.
         """
         found = {}
         for name in ("mean", "variance", "length"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours is None or theirs is None:
                 continue
-            a, b = (
-                np.concatenate([np.ravel(x[time]) for x in jax.tree.leaves(tree)])
-                for tree in (ours, theirs)
-            )
-            size = float(np.nanmean(b**2))
-            apart = float(np.nanmean((a - b) ** 2))
-            found[name] = (apart / size) ** 0.5 if size else apart**0.5
+            ratios = []
+            for a, b in zip(
+                jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True
+            ):
+                a, b = np.asarray(a[time]), np.asarray(b[time])
+                size = float(np.nanmean(b**2))
+                apart = float(np.nanmean((a - b) ** 2))
+                ratios.append(apart / size if size else apart)
+            found[name] = float(np.mean(ratios)) ** 0.5
         return found
 
     def to_xarray(self, layout: Any = None, times: Any = None) -> "xr.Dataset":

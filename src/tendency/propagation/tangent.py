@@ -12,7 +12,7 @@ from tendency.assimilation.prior import Gaussian
 from tendency.cell import AbstractCell, Carry
 from tendency.errors import InputError
 from tendency.forecasting import forcing_is_ramped, ramps
-from tendency.propagation.method import AbstractPropagation, Setting
+from tendency.propagation.method import AbstractPropagation, Setting, root_of
 from tendency.propagation.propagated import beside, length_of
 
 
@@ -57,14 +57,7 @@ class TangentLinear(AbstractPropagation):
         if isinstance(prior, Modes):
             return prior
         if isinstance(prior, Gaussian):
-            values, vectors = jnp.linalg.eigh(prior.covariance)
-            if float(values[0]) < -1e-8 * float(values[-1]):
-                raise InputError(
-                    f"the covariance of the prior has the eigenvalue {values[0]:.3g}, "
-                    "none below zero was expected: give a covariance"
-                )
-            modes = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]).T[::-1]
-            return Modes(prior.mean, modes[: self.rank])
+            return Modes(prior.mean, root_of(prior.covariance).T[: self.rank])
         if not isinstance(prior, Carry):
             raise InputError(
                 f"the prior is of the type {type(prior).__name__}, a Gaussian or an "

@@ -69,6 +69,12 @@ def _compiled(cell, method, start, setting):
 
 
 def _examine(propagated: Propagated, names: tuple[str, ...]) -> None:
+    """Say what is no number, or no variance, first.
+
+    Raises:
+        PropagationFailed: there is something.
+    """
+    worst: list[tuple[int, str]] = []
     for name in names:
         leaves = jax.tree_util.tree_leaves_with_path(getattr(propagated, name))
         for path, leaf in leaves:
@@ -78,16 +84,24 @@ def _examine(propagated: Propagated, names: tuple[str, ...]) -> None:
                 continue
             first = tuple(int(i) for i in np.argwhere(bad)[0])
             when, where = first[0], first[1:]
+            if name == "length":
+                where = where[1:]  # without the axis that it is along
             of = jax.tree_util.keystr(path).strip("[]'\".") or "the state"
+            what = _WHAT.get(name, f"the {name} of {of} is {values[first]:.3g}")
             place = f" at the point {where}" if where else ""
-            before = _until(propagated, when)
-            raise PropagationFailed(
-                f"the {name} of {of} is {values[first]:.3g}{place} at step "
-                f"{propagated.steps[when]}: try a shorter step, a closure that keeps "
-                "its equations stable, or members; what was there before is in the "
-                "exception",
-                before,
-            )
+            worst.append((when, what.format(of=of) + place))
+    if not worst:
+        return
+    when, said = min(worst, key=lambda one: one[0])
+    raise PropagationFailed(
+        f"{said} at step {propagated.steps[when]}: try a shorter step, a closure that "
+        "keeps its equations stable, or members; what was there before is in the "
+        "exception",
+        _until(propagated, when),
+    )
+
+
+_WHAT = {"length": "the aspect of {of} is not positive (it has no length)"}
 
 
 def _until(propagated: Propagated, time: int) -> Propagated:

@@ -123,7 +123,9 @@ def moments(system: System) -> Moments:
             diagnostic |= errors.metric_fields(f)
             lines |= errors.aspect_rates(f, rate, diagnostic)
     text = [_line(sympy.Derivative(f, TIME), F) for f, F in lines.items()]
-    text += [_line(f, F) for f, F in {**system.diagnostic, **diagnostic}.items()]
+    given, learned = system.diagnostic.items(), system.unknowns
+    kept = {f: F for f, F in given if _name(f) not in learned}  # those declare theirs
+    text += [_line(f, F) for f, F in {**kept, **diagnostic}.items()]
     theory = {}
     for name in errors.open:
         closed = errors.theory(name)
