@@ -55,8 +55,9 @@ class LeastSquares(AbstractMethod):
                 f"{type(self.solver).__name__} was asked to fit free initial states, "
                 "which only the default solver does: leave the solver out"
             )
+        covariance = None
         if self.solver is None:
-            new, steps, costs = levenberg_marquardt(
+            new, steps, costs, covariance = levenberg_marquardt(
                 problem, free, self.max_steps, self.tolerance
             )
         else:
@@ -78,7 +79,16 @@ class LeastSquares(AbstractMethod):
             )
         if run.report is not None:
             run.report({"epoch": int(steps), "train_loss": costs[-1]})
-        return Fitted(problem.cell(new), history, int(steps), new.initial)
+        if covariance is not None:
+            covariance = np.asarray(covariance)
+        return Fitted(
+            problem.cell(new),
+            history,
+            int(steps),
+            new.initial,
+            weights=new.weights,
+            covariance=covariance,
+        )
 
 
 @eqx.filter_jit

@@ -35,6 +35,7 @@ class _Normal(NamedTuple):
     d: Float[Array, "window m m"]
     f: Float[Array, "window m"]
     cost: Float[Array, ""]
+    seen: Int[Array, ""]  # residuals that are not masked: zero, that is
 
 
 class _Search(NamedTuple):
@@ -53,12 +54,13 @@ class _Search(NamedTuple):
 @eqx.filter_jit
 def levenberg_marquardt(
     problem: Problem, free: Free, max_steps: int, tolerance: float
-) -> tuple[Free, Int[Array, ""], Float[Array, "2"]]:
+) -> tuple[Free, Int[Array, ""], Float[Array, "2"], Float[Array, "p p"]]:
     """The weights (and initial states) of least misfit, and the iterations it took.
 
     It stops when a step lowers the cost by less than `tolerance` of it. The third
     result is the mean squared residual at the beginning and at the end; where the first
-    is not finite nothing was done.
+    is not finite nothing was done. The last is the covariance of the weights if the
+    residuals are independent and alike, where the last iteration began.
     """
     theta, to_weights = ravel_pytree(free.weights)
     count = len(problem.windows)
@@ -95,18 +97,19 @@ def levenberg_marquardt(
         def add(total, chunk):
             r, a, b = jax.vmap(blocks, (None, 0, 0, 0))(theta, *chunk)
             flat = a.reshape(-1, a.shape[-1])
-            h, g, cost = total
-            total = h + flat.T @ flat, g + flat.T @ r.ravel(), cost + jnp.sum(r**2)
+            h, g, cost, seen = total
+            h, g = h + flat.T @ flat, g + flat.T @ r.ravel()
+            total = h, g, cost + jnp.sum(r**2), seen + jnp.count_nonzero(r)
             product = lambda x, y: jnp.swapaxes(x, 1, 2) @ y  # noqa: E731
             f = product(b, r[..., None])[..., 0]
             return total, (product(a, b), product(b, b), f)
 
         p = theta.size
         nothing = jnp.zeros((p, p), theta.dtype), jnp.zeros_like(theta)
-        total = (*nothing, jnp.zeros((), theta.dtype))
-        (h, g, cost), own = jax.lax.scan(add, total, in_chunks(states))
+        total = (*nothing, jnp.zeros((), theta.dtype), jnp.zeros((), int))
+        (h, g, cost, seen), own = jax.lax.scan(add, total, in_chunks(states))
         c, d, f = (x.reshape(chunks * size, *x.shape[2:])[:count] for x in own)
-        return _Normal(h, g, c, d, f, cost)
+        return _Normal(h, g, c, d, f, cost, seen)
 
     def cost_of(theta, states):
         def add(total, chunk):
@@ -158,16 +161,25 @@ def levenberg_marquardt(
     number = (
         count * jax.eval_shape(residuals, theta, states[0], jnp.zeros((), int)).size
     )
-    return Free(to_weights(found.theta), initial), found.steps, found.costs / number
+    costs = found.costs / number
+    covariance = _covariance(found.normal)
+    return Free(to_weights(found.theta), initial), found.steps, costs, covariance
 
 
 def _move(
     normal: _Normal, damping: Array
 ) -> tuple[Float[Array, " p"], Float[Array, "window m"]]:
     """The damped Gauss-Newton step."""
+    matrix, right, d_ct, d_f = _eliminated(normal, damping)
+    d_theta = -_solve(matrix, right)
+    return d_theta, -(d_f + jnp.einsum("wmp,p->wm", d_ct, d_theta))
+
+
+def _eliminated(normal: _Normal, damping: Array):
+    """The damped equations of the weights alone, D⁻¹Cᵀ and D⁻¹f."""
     h = normal.h + damping * jnp.diag(_positive(jnp.diag(normal.h)))
     if not normal.f.size:
-        return -_solve(h, normal.g), normal.f
+        return h, normal.g, jnp.swapaxes(normal.c, 1, 2), normal.f
     diagonal = _positive(jnp.diagonal(normal.d, axis1=1, axis2=2))
     identity = jnp.eye(normal.d.shape[-1], dtype=h.dtype)[None]
     d = normal.d + damping * diagonal[:, :, None] * identity
@@ -177,8 +189,18 @@ def _move(
     solved = jnp.linalg.solve(d, right)
     d_ct, d_f = solved[..., :-1], solved[..., -1]
     schur = h - jnp.einsum("wpm,wmq->pq", normal.c, d_ct)
-    d_theta = -_solve(schur, normal.g - jnp.einsum("wpm,wm->p", normal.c, d_f))
-    return d_theta, -(d_f + jnp.einsum("wmp,p->wm", d_ct, d_theta))
+    return schur, normal.g - jnp.einsum("wpm,wm->p", normal.c, d_f), d_ct, d_f
+
+
+def _covariance(normal: _Normal) -> Float[Array, "p p"]:
+    """σ² (H - Σ C D⁻¹Cᵀ)⁻¹; where nothing tells, errors are huge rather than none."""
+    matrix, right, *_ = _eliminated(normal, jnp.zeros((), normal.g.dtype))
+    scale = jnp.sqrt(_positive(jnp.diag(matrix)))
+    values, vectors = jnp.linalg.eigh(matrix / (scale[:, None] * scale[None]))
+    values = jnp.maximum(values, len(right) * jnp.finfo(values.dtype).eps)
+    freedom = jnp.maximum(normal.seen - right.size - normal.f.size, 1)
+    unscaled = (vectors / values) @ vectors.T / (scale[:, None] * scale[None])
+    return normal.cost / freedom.astype(values.dtype) * unscaled
 
 
 def _solve(matrix: Float[Array, "p p"], right: Float[Array, " p"]) -> Array:

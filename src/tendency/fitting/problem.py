@@ -9,9 +9,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell
+from tendency.errors import InputError
 from tendency.windows import Window, Windows
 
 
@@ -52,7 +54,9 @@ class Fitted:
     `history` holds one value an epoch (or an iteration) under each name: `train_loss`,
     and `validation_loss` where there was validation data. `best` is the epoch whose
     weights were kept. `initial_states` are those of multiple shooting, `posterior` is
-    what a joint fit knows of states and parameters.
+    what a joint fit knows of states and parameters, `covariance` what `LeastSquares`
+    knows of the weights, in the order of `ravel_pytree`, if residuals are independent
+    and all alike.
     """
 
     cell: Any
@@ -60,6 +64,24 @@ class Fitted:
     best: int
     initial_states: PyTree[Array] = None
     posterior: Any = None
+    weights: PyTree[Array] = None  # of `LeastSquares`: the cell, but for what is fixed
+    covariance: Float[np.ndarray, "p p"] | None = None
+
+    def standard_error(self, of: Callable[[Any], Array]) -> Float[np.ndarray, "..."]:
+        """Of what `of(cell)` gives, a number or an array, to first order.
+
+        Raises:
+            InputError: the fit has no covariance, which `LeastSquares` gives.
+        """
+        if self.covariance is None:
+            raise InputError(
+                "standard errors need a covariance, and this fit has none: fit by "
+                "LeastSquares(), without a solver of Optimistix"
+            )
+        flat, back = ravel_pytree(self.weights)
+        given = lambda flat: of(eqx.combine(back(flat), self.cell))  # noqa: E731
+        slopes = np.asarray(eqx.filter_jit(jax.jacfwd(given))(flat))
+        return np.sqrt(np.einsum("...p,pq,...q->...", slopes, self.covariance, slopes))
 
 
 class Diverged(ArithmeticError):
