@@ -208,6 +208,22 @@ def generate(
     )
 
 
+@app.command(group=_EQUATIONS)
+def identify(config: str, *, overwrite: bool = False, set_: Set = None) -> None:
+    """Find what is unknown in equations from data, and print them with the numbers.
+
+    Parameters
+    ----------
+    config
+        The TOML of the equations, with [unknowns] and [data].
+    overwrite
+        Write into a folder that holds something else.
+    """
+    from tendency.equations import stages as equations
+
+    equations.identify(config, set_ or [], overwrite=overwrite, say=say)
+
+
 @app.command(group=_JOB)
 def fit(
     config: str, *, small: bool = False, overwrite: bool = False, set_: Set = None

@@ -7,7 +7,8 @@ from typing import Any, get_args
 import tomlkit
 
 from tendency.configuration import Keys, Table, read_toml, validated
-from tendency.equations.settings import Equations, Given
+from tendency.equations.settings import Equations
+from tendency.equations.tables import DataTable, Given
 from tendency.errors import InputError
 
 
@@ -56,8 +57,8 @@ def dump_equations(asked: Equations) -> str:
 
 
 def _with_paths(table: Any, folder: Path) -> Any:
-    """The same, each relative path of a `Given` from `folder`."""
-    if isinstance(table, Given) and table.file and "://" not in table.file:
+    """The same, each relative path of a `Given` or of data from `folder`."""
+    if isinstance(table, Given | DataTable) and table.file and "://" not in table.file:
         return table.model_copy(update={"file": str(folder / table.file)})
     if isinstance(table, dict):
         return {key: _with_paths(value, folder) for key, value in table.items()}

@@ -93,6 +93,27 @@ def series_from_file(
     return (1 - share) * values[right - 1] + share * values[right]
 
 
+def record_from_file(
+    given: Given, positions: Positions, where: str
+) -> tuple[Float[np.ndarray, " time"], Numbers]:
+    """The times of a file and a field at them; NaN is missing.
+
+    Raises:
+        InputError: as for a field; no axis of time, or one of fewer than 2 times.
+    """
+    found = _variable(given, [_TIMES[0], *positions], where)
+    axis = next((d for d in _TIMES if d in found.dims), None)
+    if axis is None or axis not in found.coords or found.sizes[axis] < 2:
+        raise InputError(
+            f"{where}: {given.variable} of {given.file} has the axes "
+            f"{', '.join(map(str, found.dims)) or 'none'}, a time axis with at least 2 "
+            "values was expected: name it time"
+        )
+    times = np.asarray(found[axis].values, float)
+    values = np.array(_arranged(found, {axis: times, **positions}, where))
+    return times, np.where(np.isfinite(values), values, np.nan)
+
+
 def _time_of(given: Given) -> str:
     if not str(given.file).endswith(".csv"):
         return _TIMES[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float
@@ -96,12 +97,28 @@ def _space_time(built: Built, ran: Ran, name: str) -> Frames:
 
 
 def _map(built: Built, ran: Ran, name: str, values: Numbers) -> Frames:
+    units = _units(built.asked.time.unit)
+    labels = [f"t = {t:g}{units}" for t in ran.times]
+    return map_of(
+        built, name, values, labels, built.offsets[name], units=built.unit(name)
+    )
+
+
+def map_of(
+    built: Built,
+    name: str,
+    values: Numbers,
+    labels: list[str],
+    offsets: tuple[Fraction, ...] = (Fraction(0),) * 3,
+    units: str = "",
+) -> Frames:
+    """Maps of a field (time, *axes) over two axes; of three in the middle of one."""
     axes = built.grid.axes
     where = ""
     if len(axes) == 3:  # in the middle of the last one
         middle = values.shape[3] // 2
         values = values[..., middle]
-        position = axes[2].positions(built.offsets[name][2])[middle]
+        position = axes[2].positions(offsets[2])[middle]
         where = f" at {axes[2].name} = {position:g}"
     right = 1 if axes[1].name.lower() in _RIGHTWARD else 0
     across, up = axes[right], axes[1 - right]
@@ -110,11 +127,11 @@ def _map(built: Built, ran: Ran, name: str, values: Numbers) -> Frames:
     label = with_units(across.name, built.asked.axes[across.name].unit)
     return plane_frames(
         {name: values},
-        up.positions(built.offsets[name][1 - right]),
-        across.positions(built.offsets[name][right]),
-        [f"t = {t:g}{_units(built.asked.time.unit)}" for t in ran.times],
+        up.positions(offsets[1 - right]),
+        across.positions(offsets[right]),
+        labels,
         quantity=name,
-        units=built.unit(name),
+        units=units,
         caption=f"The fields{where}; {up.name} goes upwards, {up.lower:g} to "
         f"{up.upper:g}{_units(built.asked.axes[up.name].unit)}.",
         limits=space_limits(values),

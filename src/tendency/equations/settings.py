@@ -18,7 +18,14 @@ from pydantic import (
 )
 
 from tendency.configuration import Table
-from tendency.equations.tables import Expression, Given, Measured, Name, UnknownTable
+from tendency.equations.tables import (
+    DataTable,
+    Expression,
+    Given,
+    Measured,
+    Name,
+    UnknownTable,
+)
 
 Explicit = Literal["euler", "ssprk3", "rk4", "dormand_prince5", "adams_bashforth3"]
 Stiff = Literal["etdrk4", "ars343"]  # for the spectral method
@@ -330,3 +337,4 @@ class Equations(Table):
     time: Time
     uncertainty: Uncertainty | None = None  # for `tendency propagate`
     output: Output = Output()
+    data: DataTable | None = None  # for `identify`

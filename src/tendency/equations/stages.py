@@ -16,6 +16,7 @@ from tendency.files import prepare_folder, write_atomically, writing
 
 CONFIG = "config.toml"
 REPORT = "report.html"
+MODEL = "model.safetensors"
 _SUFFIX = {"netcdf": "nc", "zarr": "zarr"}
 Say = Callable[[str], None]
 
@@ -120,6 +121,43 @@ def propagate(
     say(f"the report is {report}")
     if failed:
         raise InputError("; ".join(failed.values()))
+
+
+def identify(
+    config: str, overrides: Sequence[str] = (), *, overwrite: bool = False, say: Say
+) -> None:
+    """Find what is unknown from data, print the equations, write model and page.
+
+    Raises:
+        InputError: the file or its data will not do, the folder holds something else,
+            or unknowns cannot be told, by name.
+    """
+    from tendency.equations.identified import found as find
+    from tendency.equations.identified_page import equations_found, make_page
+    from tendency.report.page import write_page
+    from tendency.store import save
+
+    asked = load_equations(config, overrides)
+    out = Path(str(asked.out))
+    prepare_folder(out, overwrite=overwrite or (out / CONFIG).is_file())
+    began = time.perf_counter()
+    found = find(asked)
+    write_atomically(out / CONFIG, dump_equations(asked).encode())
+    print(equations_found(found))
+    print(equations_found(found, latex=True))
+    for name, (values, error) in found.maps.items():
+        known = "" if error is None else f", standard error {error.mean():.2g}"
+        say(f"{name} goes from {values.min():.4g} to {values.max():.4g}{known}")
+    save(out / MODEL, found.cell, {"equations": equations_found(found)})
+    say(f"the model is {out / MODEL}")
+    page = make_page(
+        found,
+        seconds=time.perf_counter() - began,
+        config=shlex.quote(str(out / CONFIG)),
+    )
+    with writing(out / REPORT):
+        write_page(page, out / REPORT)
+    say(f"the report is {out / REPORT}")
 
 
 def check(config: str, overrides: Sequence[str] = ()) -> None:

@@ -134,3 +134,27 @@ class UnknownTable(Measured):
         if self.kind == "network" and self.seed is None:
             raise ValueError("seed is missing, from which its first weights are drawn")
         return self
+
+
+class DataTable(Table):
+    """`[data]`: what `identify` finds the unknowns from, fields on the grid over time.
+
+    A NetCDF or Zarr file with the fields by their names, times a whole number of steps
+    apart, in the units of the run; NaN is missing.
+    """
+
+    file: Annotated[str, Field(min_length=1)]
+    variables: dict[str, Name] = Field(default={})  # field -> its name in the file
+    tendencies: bool = True  # least squares on tendencies
+    rollouts: NonNegativeInt = 0  # then through roll-outs over so many times; 0: none
+    free_starts: bool = False  # what roll-outs start from is found too
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.tendencies and not self.rollouts:
+            raise ValueError(
+                "tendencies is false and rollouts is 0: nothing would be found"
+            )
+        if self.free_starts and not self.rollouts:
+            raise ValueError("free_starts is of roll-outs, and rollouts is 0")
+        return self

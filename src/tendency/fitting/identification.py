@@ -107,7 +107,8 @@ def identify(
         free, now, damping = moved, new, damping / 10
         sigma = {name: max(s, least[name]) for name, s in now.sigma().items()}
         settled = all(abs(sigma[k] - s) <= _DONE * s for k, s in before.items())
-        if settled and old.length(before, step) <= _DONE:
+        rounding = all(sigma[k] <= least[k] for k in least)
+        if rounding or (settled and old.length(before, step) <= _DONE):
             break
         problem.require_inside(free)
     else:

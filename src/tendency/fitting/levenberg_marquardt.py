@@ -199,7 +199,7 @@ def _covariance(normal: _Normal) -> Float[Array, "p p"]:
     values, vectors = jnp.linalg.eigh(matrix / (scale[:, None] * scale[None]))
     values = jnp.maximum(values, len(right) * jnp.finfo(values.dtype).eps)
     freedom = jnp.maximum(normal.seen - right.size - normal.f.size, 1)
-    unscaled = (vectors / values) @ vectors.T / (scale[:, None] * scale[None])
+    unscaled = (vectors / values[None]) @ vectors.T / (scale[:, None] * scale[None])
     return normal.cost / freedom.astype(values.dtype) * unscaled
 
 

@@ -87,9 +87,9 @@ def _known(found: Recovered, seen: Measured, size: Size) -> Section:
     )
     columns = (
         Column("map"),
-        Column("standard error, of the size of the map"),
-        Column("error found, of the value at each point"),
-        Column("points within two standard errors of the truth"),
+        Column("standard error"),
+        Column("error point by point"),
+        Column("points within 2 standard errors"),
     )
     slope = _slope(seen.truth)
     shown = {"standard error of k, of k": errors["k"] / found.maps["k"]}

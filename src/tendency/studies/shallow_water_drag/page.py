@@ -57,17 +57,16 @@ def _numbers(
     errors: Mapping[float, Mapping[str, float]],
     size: Size,
 ) -> Section:
+    drag, curve = "drag coefficient", "error of the stress"
     columns = (
         Column("noise [%]"),
-        Column("by tendencies, K a guess", group="drag coefficient"),
-        Column("found", group="drag coefficient"),
-        Column("standard error", group="drag coefficient"),
-        Column("error [%]", group="drag coefficient"),
-        Column("root mean square [%]", group="error of the stress curve"),
-        Column(
-            "largest, of the greatest stress [%]", group="error of the stress curve"
-        ),
-        Column("largest, of its value [%]", group="error of the stress curve"),
+        Column("first", group=drag),
+        Column("found", group=drag),
+        Column("± error", group=drag),
+        Column("off by [%]", group=drag),
+        Column("rms [%]", group=curve),
+        Column("of the greatest [%]", group=curve),
+        Column("of its value [%]", group=curve),
     )
     rows = tuple(
         (
@@ -81,12 +80,20 @@ def _numbers(
     minutes = size.horizon * size.dt / 60
     return Section(
         "Drag and stress",
-        f"The true coefficient is {DRAG}. A drag that is found while the other "
-        "stress is a guess takes on a part of it; both are found together through "
-        f"roll-outs of {minutes:.0f} minutes. With noise these start from fields that "
+        f"The true coefficient is {DRAG}. A drag that is found first, by tendencies "
+        "and with a guess of the other stress, takes on a part of it; both are found "
+        f"together through roll-outs of {minutes:.0f} minutes. With noise these start "
+        "from fields that "
         "were smoothed, since the noise of a start makes waves. Standard errors know "
         "nothing of errors of the starts.",
-        (Table(columns, rows, "Noise as a part of each field's variations.", 4),),
+        (
+            Table(
+                columns,
+                rows,
+                "Noise as a part of each field's variations; errors of the stress over "
+                "the visited shears: in root mean square, and the largest.",
+            ),
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """The drag and the law of stress, from what is measured."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -63,11 +63,7 @@ def recover(seen: Series, size: Size, seed: int, *, noisy: bool) -> Recovered:
     Roll-outs start from what is measured, smoothed where it is `noisy`.
     """
     cell, count = unknown_cell(size, seed), steps(size) + 1
-    try:
-        rows = {name: values[:count] for name, values in seen.items()}
-        first = float(identify(cell, rows, fields=["u2", "v2"]).known["c"][0])
-    except InputError:  # it would be negative
-        first = None
+    first = _by_tendencies(seen, cell, count)
     every = (count - _SPAN - size.horizon) // max(size.windows - 1, 1)
     starts = _SPAN // 2 + every * np.arange(size.windows)
     at = (starts + count * np.arange(size.runs)[:, None]).ravel()
@@ -84,11 +80,25 @@ def recover(seen: Series, size: Size, seed: int, *, noisy: bool) -> Recovered:
     fitted = fit(
         cell,
         windows,
-        LeastSquares(max_steps=40, tolerance=1e-5),
+        LeastSquares(max_steps=20, tolerance=1e-4),
         loss=RolloutLoss(scale=Constant(scale)),
         key=jax.random.key(seed),
     )
     return Recovered(fitted, first)
+
+
+def _by_tendencies(seen: Series, cell: Integrated, count: int) -> float | None:
+    """From centred differences of the currents below, in the first run."""
+    states = {name: values[1 : count - 1] for name, values in seen.items()}
+    slopes = {
+        name: (seen[name][2:count] - seen[name][: count - 2]) / (2 * cell.dt)
+        for name in ("u2", "v2")
+    }
+    tendency: Any = cell.tendency
+    try:
+        return float(identify(tendency, states, slopes).known["c"][0])
+    except InputError:  # it would be negative
+        return None
 
 
 def smoothed(seen: Series, size: Size) -> Series:
