@@ -1,6 +1,7 @@
 """The study of drag and stress: the sea starts in balance, what is found, its page."""
 
 import json
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +52,7 @@ def test_the_sea_starts_in_balance_without_divergence(series):
 def test_layers_exchange_momentum_and_the_bottom_takes_it(series):
     """h₁ du₁ + h₂ du₂ by stress is what the drag takes: K leaves no trace of it."""
     state = {name: jnp.asarray(values[0]) for name, values in series.items()}
-    tendency = true_cell(TINY).tendency
+    tendency: Any = true_cell(TINY).tendency
     free = setting.system(
         {
             "c": setting.Scalar(0.0),

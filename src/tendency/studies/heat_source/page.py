@@ -13,6 +13,7 @@ from tendency.report.provenance import Provenance
 from tendency.studies.heat_source.recovery import Fields, Recovered
 from tendency.studies.heat_source.setting import (
     EQUATION,
+    Maps,
     Measured,
     Size,
     plate,
@@ -118,9 +119,11 @@ def _measured(seen: Measured, size: Size) -> Section:
     count = size.times
     shown = {"truth": seen.truth[:count], "measured": seen.seen[:count]}
     labels = [f"time {i} of {count}" for i in range(1, count + 1)]
+    positions = plate(size.points).axes[0].positions()
     frames = plane_frames(
         {name: values.transpose(0, 2, 1) for name, values in shown.items()},
-        *(2 * [plate(size.points).axes[0].positions()]),
+        positions,
+        positions,
         labels,
         quantity="temperature",
         signed=True,
@@ -183,7 +186,7 @@ def _stages(errors: Wrong) -> Section:
 
 
 def _frames(
-    shown: Mapping[str, Fields],
+    shown: Maps,
     quantity: str,
     caption: str,
     *,

@@ -106,7 +106,7 @@ def smoothed(seen: Series, size: Size) -> Series:
     found = {}
     for name, values in seen.items():
         runs = values.reshape(size.runs, -1, *values.shape[1:])
-        runs = savgol_filter(runs, _SPAN, 2, axis=1)
+        runs = np.asarray(savgol_filter(runs, _SPAN, 2, axis=1))
         waves = np.fft.fft2(runs)
         number = np.abs(np.fft.fftfreq(size.points, 1 / size.points))
         short = np.hypot(number[:, None], number[None]) > size.points / 3

@@ -120,7 +120,7 @@ def truth(size: Size, seed: int) -> Series:
     starts = [_start(size.points, [seed, i]) for i in range(size.runs)]
     first = {name: jnp.stack([s[name] for s in starts]) for name in FIELDS}
 
-    def one(first: State) -> State:
+    def one(first: State):
         return forecast(cell, cell.init(first), steps(size))[1]
 
     later = jax.vmap(one)(first)
