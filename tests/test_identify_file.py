@@ -71,6 +71,20 @@ def test_single_steps_give_the_numbers_to_rounding(truth, tmp_path):
     assert one.misfit is None
 
 
+def test_maps_have_the_errors_of_their_numbers(truth, tmp_path):
+    """Noise that is ten times as large: ten times the error; a mode knows as much."""
+    smooth = {"kind": "field", "modes": [1], "initial": 0.05, "lower": 0}
+    rng = np.random.default_rng(1)
+    noise, errors = rng.normal(size=truth["u"].shape), []
+    for size, k in ((1e-6, smooth), (1e-5, smooth), (1e-6, content()["unknowns"]["k"])):
+        seen = truth + size * noise
+        one = found(asked(tmp_path, seen, unknowns__k=k))
+        errors.append(one.maps["k"][1].mean() if one.maps else one.known["k"][1])
+        (tmp_path / "seen.nc").unlink()
+    assert errors[1] / errors[0] == pytest.approx(10, rel=0.05)
+    assert errors[2] == pytest.approx(errors[0], rel=1e-3)
+
+
 def test_centred_differences_have_the_second_order(truth, tmp_path):
     """Where data are some steps apart the error falls with the square of that."""
     errors = [

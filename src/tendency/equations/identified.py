@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,9 +19,21 @@ from tendency.equations.settings import Equations
 from tendency.equations.tables import DataTable, Given
 from tendency.equations.values import positions
 from tendency.errors import InputError
-from tendency.fitting import Fitted, LeastSquares, RolloutLoss, fit, identify
+from tendency.fitting import (
+    Fitted,
+    Identified,
+    LeastSquares,
+    RolloutLoss,
+    fit,
+    identify,
+)
 from tendency.integrate import Integrated
-from tendency.symbolic.unknowns import AbstractFunction, AbstractMap, AbstractNumbers
+from tendency.symbolic.unknowns import (
+    AbstractFunction,
+    AbstractMap,
+    AbstractNumbers,
+    Field,
+)
 from tendency.windows import Windows
 
 _MEMORY = 8e9  # of the Jacobian of roll-outs [bytes]
@@ -44,7 +57,7 @@ class Found(NamedTuple):
     seen: Seen
     cell: Integrated  # with what was found in place
     known: Mapping[str, tuple[float, float]]  # numbers: value and standard error
-    maps: Mapping[str, tuple[Numbers, Numbers | None]]  # likewise
+    maps: Mapping[str, tuple[Numbers, Numbers]]  # likewise
     noise: Mapping[str, float]  # of tendencies, what is not explained; by field
     misfit: tuple[float, float] | None  # of roll-outs, before and after; of each field
 
@@ -76,11 +89,11 @@ def found(asked: Equations) -> Found:
         one = _by_tendencies(built, seen)
         cell = _cell(built, one.model)
         known, noise = one.known, one.noise
-        maps = {name: (values, None) for name, (values, _) in _maps(cell, None).items()}
+        maps = {n: _identified(m, n, one) for n, m in _maps_in(cell).items()}
     if data.rollouts:
         fitted = _by_rollouts(built._replace(cell=cell), seen, data)
         cell, known = fitted.cell, _known(fitted, data)
-        maps = _maps(cell, fitted)
+        maps = {n: _refined(m, n, fitted) for n, m in _maps_in(cell).items()}
         first, *_, last = fitted.history["train_loss"]
         misfit = math.sqrt(first), math.sqrt(last)
     return Found(built, seen, cell, known, maps, noise, misfit)
@@ -123,7 +136,7 @@ def _read(asked: Equations, data: DataTable) -> tuple[Built, Seen]:
     return built, Seen(times, fields, apart)
 
 
-def _by_tendencies(built: Built, seen: Seen) -> Any:
+def _by_tendencies(built: Built, seen: Seen) -> Identified:
     """From single steps where data have them all, else from centred differences."""
     forcing = built.forcing
     if seen.apart == 1:
@@ -237,21 +250,27 @@ def _coefficients(cell: Integrated) -> dict[str, Any]:
     return {name: v for name, v in tendency.values.items() if name not in known}
 
 
-def _maps(
-    cell: Integrated, fitted: Fitted | None
-) -> dict[str, tuple[Numbers, Numbers | None]]:
+def _maps_in(cell: Integrated) -> dict[str, AbstractMap]:
     tendency: Any = cell.tendency
-    found = {}
-    for name, one in tendency.unknowns.items():
-        if not isinstance(one, AbstractMap):
-            continue
-        error = None
-        if fitted is not None:
-            error = fitted.standard_error(
-                lambda cell, name=name: cell.tendency.unknowns[name].on_cells
-            )
-        found[name] = np.asarray(one.on_cells), error
-    return found
+    unknowns = tendency.unknowns.items()
+    return {name: one for name, one in unknowns if isinstance(one, AbstractMap)}
+
+
+def _identified(one: AbstractMap, name: str, by: Identified) -> tuple[Numbers, Numbers]:
+    """The map on its cells, and its standard error from those of its numbers."""
+    own = [i for i, n in enumerate(by.names) if n.startswith(f"{name}[")]
+    covariance = by.covariance[np.ix_(own, own)]
+    values = np.asarray(one.on_cells)
+    if isinstance(one, Field):
+        return values, np.sqrt(np.diag(covariance)).reshape(values.shape)
+    on_cells = lambda free: eqx.tree_at(lambda m: m.free, one, free).on_cells  # noqa: E731
+    slopes = np.asarray(jax.jacfwd(on_cells)(one.free))
+    return values, np.sqrt(np.einsum("...p,pq,...q", slopes, covariance, slopes))
+
+
+def _refined(one: AbstractMap, name: str, by: Fitted) -> tuple[Numbers, Numbers]:
+    error = by.standard_error(lambda cell: cell.tendency.unknowns[name].on_cells)
+    return np.asarray(one.on_cells), error
 
 
 def networks_of(built: Built) -> list[str]:

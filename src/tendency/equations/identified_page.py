@@ -91,9 +91,7 @@ def _maps(found: Found) -> Iterator[Section]:
         return
     blocks: list[Block] = []
     for name, (values, error) in found.maps.items():
-        shown = {f"{name}, found": values}
-        if error is not None:
-            shown[f"{name}, standard error"] = error
+        shown = {f"{name}, found": values, f"{name}, standard error": error}
         for title, field in shown.items():
             blocks.append(_picture(found.built, title, field))
     yield Section("The maps", "What is the same at all times.", tuple(blocks))

@@ -146,8 +146,10 @@ def identify(
     print(equations_found(found))
     print(equations_found(found, latex=True))
     for name, (values, error) in found.maps.items():
-        known = "" if error is None else f", standard error {error.mean():.2g}"
-        say(f"{name} goes from {values.min():.4g} to {values.max():.4g}{known}")
+        say(
+            f"{name} goes from {values.min():.4g} to {values.max():.4g}, standard "
+            f"error {error.mean():.2g} in the mean"
+        )
     save(out / MODEL, found.cell, {"equations": equations_found(found)})
     say(f"the model is {out / MODEL}")
     page = make_page(

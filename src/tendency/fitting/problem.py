@@ -81,7 +81,8 @@ class Fitted:
         flat, back = ravel_pytree(self.weights)
         given = lambda flat: of(eqx.combine(back(flat), self.cell))  # noqa: E731
         slopes = np.asarray(eqx.filter_jit(jax.jacfwd(given))(flat))
-        return np.sqrt(np.einsum("...p,pq,...q->...", slopes, self.covariance, slopes))
+        variance = np.einsum("...p,pq,...q->...", slopes, self.covariance, slopes)
+        return np.asarray(np.sqrt(variance))
 
 
 class Diverged(ArithmeticError):
