@@ -57,22 +57,22 @@ def _numbers(
     errors: Mapping[float, Mapping[str, float]],
     size: Size,
 ) -> Section:
-    drag, curve = "drag coefficient", "error of the stress"
+    drag, curve = "drag coefficient [10⁻³]", "error of the stress [%]"
     columns = (
         Column("noise [%]"),
         Column("first", group=drag),
         Column("found", group=drag),
         Column("± error", group=drag),
-        Column("off by [%]", group=drag),
-        Column("rms [%]", group=curve),
-        Column("of the greatest [%]", group=curve),
-        Column("of its value [%]", group=curve),
+        Column("off by [%]"),
+        Column("rms", group=curve),
+        Column("of greatest", group=curve),
+        Column("of value", group=curve),
     )
     rows = tuple(
         (
             f"{100 * noise:g}",
-            one.first,
-            *one.drag,
+            None if one.first is None else 1e3 * one.first,
+            *(1e3 * number for number in one.drag),
             *(100 * value for value in errors[noise].values()),
         )
         for noise, one in found.items()
@@ -91,7 +91,9 @@ def _numbers(
                 columns,
                 rows,
                 "Noise as a part of each field's variations; errors of the stress over "
-                "the visited shears: in root mean square, and the largest.",
+                "the visited shears: in root mean square, the largest over the "
+                "greatest stress, and the largest over the stress there.",
+                digits=4,
             ),
         ),
     )
@@ -104,6 +106,7 @@ def _law(found: Mapping[float, Recovered], series: Series) -> Section:
     lines = {"truth": (speed, 1e4 * exchange(speed) * speed)}
     for noise, one in found.items():
         lines[f"found, noise {100 * noise:g} %"] = speed, 1e4 * one.law(speed).stress
+    lines["visited, 98 %"] = np.array([low, high]), np.zeros(2)
     stress = line_chart(
         lines,
         across="shear [m/s]",
@@ -121,7 +124,8 @@ def _law(found: Mapping[float, Recovered], series: Series) -> Section:
         "K(s²) is a network of 25 numbers inside the equations, positive by a change "
         "of variable; the stress is K s for a unit density. It is judged over the "
         f"shears between {low:.2f} and {high:.2f} m/s, which 98 % of the points and "
-        f"times have. The chart goes up to the greatest shear, {shears.max():.2f} m/s; "
+        "times have: the line at the foot. The chart goes up to the greatest shear, "
+        f"{shears.max():.2f} m/s; "
         "beyond what is visited a network says nothing.",
         (
             Chart(stress, "Stress over shear.", "Found stress lies on the true one."),

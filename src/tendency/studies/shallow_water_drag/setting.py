@@ -59,7 +59,7 @@ class Size(NamedTuple):
 
 
 FULL = Size(32, 3, 6.0, 100.0, 27, 2)
-SMALL = Size(16, 2, 3.0, 200.0, 9, 2)
+SMALL = Size(16, 2, 2.0, 200.0, 6, 2)
 
 
 def exchange(speed: Any) -> Any:
