@@ -73,6 +73,15 @@ def test_a_linear_model_is_fitted_as_in_closed_form(solver):
     solution = np.linalg.lstsq(root * predictors, root * x[1:])[0]
     assert_allclose(fitted.cell.matrix, solution[:2].T, atol=1e-9)
     assert_allclose(fitted.cell.offset, solution[2], atol=1e-9)
+    if solver is None:
+        left = root * (predictors @ solution - x[1:])
+        inverse = np.linalg.inv((root * predictors).T @ (root * predictors))
+        variance = inverse[2, 2] * (left**2).sum() / (left.size - 6)
+        error = fitted.standard_error(lambda cell: 3 * cell.offset)
+        assert_allclose(error, 3 * np.sqrt(variance), rtol=1e-6)
+    else:
+        with pytest.raises(InputError, match="standard errors need a covariance"):
+            fitted.standard_error(lambda cell: cell.offset)
     validation = fitted.history["validation_loss"]
     assert_allclose(validation[1], all_windows(RolloutLoss(), fitted.cell, windows))
     assert validation[1] < validation[0]
@@ -107,6 +116,10 @@ def test_multiple_shooting_is_the_dense_joint_least_squares(shooting, monkeypatc
     assert_allclose(fitted.cell.offset, joint.x[4:6], atol=1e-6)
     assert_allclose(fitted.initial_states.ravel(), joint.x[6:], atol=1e-6)
     assert_allclose(fitted.history["train_loss"][1], np.mean(joint.fun**2), rtol=1e-9)
+    inverse = np.linalg.inv(joint.jac.T @ joint.jac)[:6, :6]
+    freedom = joint.fun.size - joint.x.size
+    expected = inverse * (joint.fun**2).sum() / freedom
+    assert_allclose(fitted.covariance, expected, rtol=1e-3, atol=1e-6 * expected.max())
 
 
 def test_descent_with_free_states_goes_to_the_same_optimum(shooting):
