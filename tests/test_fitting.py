@@ -119,6 +119,7 @@ def test_multiple_shooting_is_the_dense_joint_least_squares(shooting, monkeypatc
     inverse = np.linalg.inv(joint.jac.T @ joint.jac)[:6, :6]
     freedom = joint.fun.size - joint.x.size
     expected = inverse * (joint.fun**2).sum() / freedom
+    assert fitted.covariance is not None
     assert_allclose(fitted.covariance, expected, rtol=1e-3, atol=1e-6 * expected.max())
 
 
