@@ -14,7 +14,6 @@ from tendency.errors import InputError
 from tendency.fitting import identify
 from tendency.forecasting import forecast
 from tendency.integrate import Integrated
-from tendency.studies.burgers.closure import LEARNED, UNKNOWN, moments_of_sets
 from tendency.studies.burgers.setting import (
     CLOSURE,
     DT,
@@ -25,6 +24,8 @@ from tendency.studies.burgers.setting import (
     line,
     start,
 )
+from tendency.studies.burgers_uncertainty.setting import AUTHORS, unknown
+from tendency.studies.burgers_uncertainty.tendencies import moments_of_sets
 from tendency.symbolic.bounds import Interval
 from tendency.symbolic.generated import generate
 from tendency.symbolic.system import System
@@ -166,7 +167,7 @@ def test_the_closure_of_burgers_is_identified_from_an_ensemble(key):
     middle = middle[::5]
     slope = {n: (x[middle + 1] - x[middle - 1]) / (2 * DT) for n, x in states.items()}
     here = {n: x[middle] for n, x in states.items()}
-    model = generate(UNKNOWN, line(POINTS))
+    model = generate(unknown(), line(POINTS))
     found = identify(model, here, {"nu": slope["nu"]})
     nu, h = here["nu"], 1 / POINTS
     nu_x = (np.roll(nu, -1, 1) - np.roll(nu, 1, 1)) / (2 * h)
@@ -181,5 +182,5 @@ def test_the_closure_of_burgers_is_identified_from_an_ensemble(key):
     np.testing.assert_allclose(found.errors, np.sqrt(np.diag(covariance)), rtol=1e-3)
     cell = Integrated(model, DT)
     by_steps = identify(cell, states, segments=segments, fields=["nu"])
-    assert np.abs(by_steps.values - LEARNED).max() < 0.25  # of 120 members
+    assert np.abs(by_steps.values - AUTHORS).max() < 0.25  # of 120 members
     assert by_steps.values[0] > 0.75

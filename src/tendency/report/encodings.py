@@ -10,6 +10,7 @@ from tendency.report.numbers import superscript
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 FEW_TICKS = {"tickCount": {"expr": "max(2, floor(width / 85))"}}
+PLAIN = {"color": None, "strokeDash": None, "opacity": None, "order": None}
 _COLOURS = 6  # of the theme, told apart with any colour vision
 _DASHES = ([1, 0], [7, 4], [1.5, 4], [9, 4, 1.5, 4])
 _HOVERED = 1500  # points; more of them to search would make the page sluggish
@@ -25,6 +26,15 @@ def single_view(
 def titled(field: str, title: str) -> dict[str, Any]:
     """A channel that shows the numbers of `field`."""
     return {"field": field, "type": "quantitative", "title": title}
+
+
+def band_layer(data: Mapping[str, Any], up: Mapping[str, Any]) -> dict[str, Any]:
+    """An area beneath lines, from the numbers `low` to `high` of the data."""
+    return {
+        "data": data,
+        "mark": {"type": "area", "color": "theme:muted", "opacity": 0.28},
+        "encoding": {**PLAIN, "y": {**up, "field": "low"}, "y2": {"field": "high"}},
+    }
 
 
 def by_name(

@@ -8,7 +8,14 @@ from jaxtyping import Float, Int, Shaped
 
 from tendency.errors import InputError
 from tendency.report.charts import series_chart
-from tendency.report.encodings import hover_layers, shown, single_view, titled
+from tendency.report.encodings import (
+    PLAIN,
+    band_layer,
+    hover_layers,
+    shown,
+    single_view,
+    titled,
+)
 from tendency.report.thinning import csv_of, thinned
 
 _POINTS = 2000
@@ -45,13 +52,7 @@ def estimate_chart(
     kept = thinned(np.asarray(band[1]), _POINTS)
     low, high = (np.asarray(edge)[kept] for edge in band)
     area = csv_of({"t": np.asarray(times)[kept], "low": low, "high": high}, dates)
-    plain = {"color": None, "strokeDash": None, "opacity": None, "order": None}
-    beneath = {
-        "data": area,
-        "mark": {"type": "area", "color": "theme:muted", "opacity": 0.28},
-        "encoding": {**plain, "y": {**spec["encoding"]["y"], "field": "low"},
-                     "y2": {"field": "high"}},
-    }  # fmt: skip
+    beneath = band_layer(area, spec["encoding"]["y"])
     layers = [beneath, *spec["layer"]]
     for i, (name, values) in enumerate(points.items()):
         seen = np.flatnonzero(np.isfinite(values))
@@ -71,7 +72,7 @@ def estimate_chart(
             {
                 "data": csv_of(marks, dates),
                 "mark": mark | {"strokeWidth": 1.2},
-                "encoding": {**plain, "shape": shape},
+                "encoding": {**PLAIN, "shape": shape},
             }
         )
     return {**spec, "layer": layers}

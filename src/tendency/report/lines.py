@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from tendency.report.encodings import (
     FEW_TICKS,
+    band_layer,
     by_name,
     hover_layers,
     known,
@@ -29,11 +30,13 @@ def line_chart(
     up: str,
     log: bool = False,
     reference: str | None = None,
+    band: Mapping[str, Float[np.ndarray, " _"]] | None = None,
 ) -> dict[str, Any]:
     """Named lines of (abscissa, value), `log` on both axes; few points are marked.
 
     Values that are not finite, and with `log` not positive, are left out. The line
-    named `reference` is drawn in black.
+    named `reference` is drawn in black. The `band` beneath them has an abscissa `x`,
+    and edges `low` and `high`.
 
     Raises:
         InputError: nothing to draw, or an unknown `reference`.
@@ -65,9 +68,12 @@ def line_chart(
         across: shown("x", ".4~g"),
         up: shown("value", ".3g"),
     }
-    layers: list[dict[str, Any]] = [
+    layers: list[dict[str, Any]] = []
+    if band is not None:
+        layers.append(band_layer(csv_of(band), encoding["y"]))
+    layers.append(
         {"mark": {"type": "line", "strokeWidth": 1.8}, "params": [legend_click("name")]}
-    ]
+    )
     if few:
         layers.append({"mark": "point", "encoding": {"strokeDash": None}})
     layers += hover_layers(tooltip, len(table["x"]))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tendency.propagation import Propagated
 from tendency.report.blocks import Chart, Code, Column, Section, Table
 from tendency.report.lines import line_chart
 from tendency.report.page import Page
@@ -24,7 +25,7 @@ from tendency.studies.burgers.setting import (
     line,
     start,
 )
-from tendency.studies.burgers.uncertainty import EVERY, Moments, equations
+from tendency.studies.burgers.uncertainty import EVERY, equations
 
 _QUESTION = (
     "An equation is entered as text and stepped forward without a line of numerical "
@@ -37,8 +38,8 @@ _CHANGE = {"mean": 4.3e-5, "variance": 0.023, "length": 0.023}  # see `_uncertai
 
 def make_page(
     errors: Mapping[tuple[str, int], Error],
-    by_equations: Moments,
-    ensemble: Moments,
+    by_equations: Propagated,
+    ensemble: Propagated,
     apart: Mapping[str, float],
     heat: tuple[float, float],
     members: int,
@@ -126,23 +127,23 @@ def _convergence(errors: Mapping[tuple[str, int], Error]) -> Section:
 
 
 def _uncertainty(
-    by_equations: Moments,
-    ensemble: Moments,
+    by_equations: Propagated,
+    ensemble: Propagated,
     apart: Mapping[str, float],
     heat: tuple[float, float],
     members: int,
 ) -> Section:
     x = line(POINTS).axes[0].positions()
-    middle = len(by_equations.mean) // 2
+    last = len(by_equations.steps) - 1
     charts = []
-    for name, label, scale in (
-        ("variance", "standard deviation of the errors", np.sqrt),
-        ("length", "length-scale of the errors", np.asarray),
+    for name, label in (
+        ("spread", "standard deviation of the errors"),
+        ("length", "length-scale of the errors"),
     ):
         lines = {
-            f"{who}, t = {EVERY * DT * i:.4g}": (x, scale(getattr(moments, name)[i]))
-            for i in (middle, -1 % len(by_equations.mean))
-            for who, moments in (("ensemble", ensemble), ("equations", by_equations))
+            f"{who}, t = {EVERY * DT * i:.4g}": (x, getattr(run, name)["u"][i].ravel())
+            for i in (last // 2, last)
+            for who, run in (("ensemble", ensemble), ("equations", by_equations))
         }
         spec = line_chart(lines, across="x", up=label)
         charts.append(Chart(spec, f"The {label}.", f"The {label} along x."))

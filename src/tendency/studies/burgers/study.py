@@ -15,7 +15,6 @@ from tendency.studies.burgers.setting import END
 from tendency.studies.burgers.uncertainty import (
     by_ensemble,
     by_equations,
-    distance,
     heat_errors,
 )
 
@@ -40,7 +39,7 @@ def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> Non
     say(f"the uncertainty, by equations and by {members} members")
     equations = by_equations()
     ensemble = by_ensemble(members, jax.random.key(seed))
-    apart, heat = distance(equations, ensemble), heat_errors()
+    apart, heat = equations.distance(ensemble), heat_errors()
     scores = [
         Score(f"{points} points", name, metric, END, value, "1", published)
         for (name, points), found in errors.items()

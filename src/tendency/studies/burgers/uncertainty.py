@@ -1,15 +1,13 @@
 """The mean, variance and length-scale of errors, by equations and by an ensemble."""
 
-from typing import NamedTuple
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from tendency.forecasting import forecast
 from tendency.integrate import Integrated
+from tendency.propagation import Members, Parametric, Propagated, propagate
 from tendency.studies.burgers.setting import (
     BURGERS,
     DT,
@@ -26,15 +24,6 @@ from tendency.symbolic.generated import Generated, generate
 
 STEPS = round(END / DT)
 EVERY = 50  # steps between what is kept
-_BATCH = 400  # members at a time
-
-
-class Moments(NamedTuple):
-    """Of the errors, at several times."""
-
-    mean: Float[np.ndarray, "time x"]
-    variance: Float[np.ndarray, "time x"]
-    length: Float[np.ndarray, "time x"]  # of the correlation
 
 
 def equations() -> Generated:
@@ -42,7 +31,7 @@ def equations() -> Generated:
     return generate(UNCERTAIN, line(POINTS))
 
 
-def by_equations() -> Moments:
+def by_equations() -> Propagated:
     """One integration of the three fields."""
     u = start(POINTS)
     state = {
@@ -51,9 +40,7 @@ def by_equations() -> Moments:
         "nu": jnp.full_like(u, LENGTH**2 / 2),
     }
     cell = Integrated(equations(), DT)
-    _, saved = forecast(cell, cell.init(state), STEPS, every=EVERY)
-    every = {k: np.concatenate([state[k][None], saved[k]]) for k in state}
-    return Moments(every["u"], every["V"], np.sqrt(2 * every["nu"]))
+    return propagate(cell, state, STEPS, Parametric(), every=EVERY)
 
 
 def heat_errors() -> tuple[float, float]:
@@ -74,38 +61,19 @@ def heat_errors() -> tuple[float, float]:
     )
 
 
-def by_ensemble(members: int, key: PRNGKeyArray) -> Moments:
+def by_ensemble(
+    members: int, key: PRNGKeyArray, *, batch: int = 250, every: int = EVERY
+) -> Propagated:
     """As many perturbed integrations of Burgers' equation, in batches."""
     cell = Integrated(generate(BURGERS, line(POINTS)), DT)
-    keys = jax.random.split(key, max(1, members // _BATCH))
-    size = members // len(keys)
-    first = start(POINTS)
-    runs = [np.asarray(_members(cell, first, size, k)) for k in keys]
-    u = np.concatenate(runs)  # member, time, x
-    return moments_of(u)
+    method = Members(members, min(members, batch))
+    return propagate(
+        cell, _member, STEPS, method, every=every, grid=line(POINTS), key=key
+    )
 
 
-def moments_of(u: Float[np.ndarray, "member time x"]) -> Moments:
-    """Of the members of an ensemble; slopes by central differences."""
-    mean = u.mean(axis=0)
-    errors = u - mean
-    variance = (errors**2).sum(axis=0) / (len(u) - 1)
-    normal = errors / np.sqrt(variance)
-    slope = (np.roll(normal, -1, -1) - np.roll(normal, 1, -1)) * POINTS / 2
-    return Moments(mean, variance, 1 / np.sqrt((slope**2).mean(axis=0)))
-
-
-@eqx.filter_jit
-def _members(
-    cell, u: Float[Array, " x"], size: int, key: PRNGKeyArray
-) -> Float[Array, "member time x"]:
-    first = perturbed(u, size, key)
-
-    def run(one):
-        _, saved = forecast(cell, cell.init({"u": one}), STEPS, every=EVERY)
-        return jnp.concatenate([one[None], saved["u"]])
-
-    return jax.vmap(run)(first)
+def _member(key: PRNGKeyArray) -> PyTree[Array]:
+    return {"u": perturbed(start(POINTS), 1, key)[0]}
 
 
 def perturbed(
@@ -115,21 +83,19 @@ def perturbed(
     return u[None] + jnp.sqrt(VARIANCE) * _correlated(size, key)
 
 
+def correlation() -> Float[np.ndarray, " x"]:
+    """exp(-r² / (2 LENGTH²)) of the errors at a point and all others, periodic."""
+    return np.fft.irfft(_spectrum(), n=POINTS)
+
+
 def _correlated(size: int, key: PRNGKeyArray) -> Float[Array, "member x"]:
-    """Noise of variance 1 whose correlation is exp(-r² / (2 LENGTH²)), periodic."""
-    x = np.arange(POINTS) / POINTS
-    r = np.minimum(x, 1 - x)
-    spectrum = np.fft.rfft(np.exp(-(r**2) / (2 * LENGTH**2))).real
+    """Noise of variance 1 that is correlated so."""
     white = jax.random.normal(key, (size, POINTS))
-    amplitude = np.sqrt(np.maximum(spectrum, 0))[None].astype(complex)
+    amplitude = np.sqrt(_spectrum())[None].astype(complex)
     return jnp.fft.irfft(jnp.fft.rfft(white) * amplitude, n=POINTS)
 
 
-def distance(ours: Moments, theirs: Moments) -> dict[str, float]:
-    """Relative distance at the last time, in root mean square."""
-    return {
-        name: float(
-            np.sqrt(np.mean((a[-1] - b[-1]) ** 2) / np.mean(np.asarray(b[-1]) ** 2))
-        )
-        for name, a, b in zip(Moments._fields, ours, theirs, strict=True)
-    }
+def _spectrum() -> Float[np.ndarray, " wave"]:
+    x = np.arange(POINTS) / POINTS
+    r = np.minimum(x, 1 - x)
+    return np.maximum(np.fft.rfft(np.exp(-(r**2) / (2 * LENGTH**2))).real, 0)
