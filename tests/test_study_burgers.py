@@ -9,8 +9,8 @@ import pytest
 from tendency.scores.records import read_scores
 from tendency.studies.burgers import study
 from tendency.studies.burgers.convergence import METHODS, error
-from tendency.studies.burgers.setting import KAPPA, cole_hopf, line, start
-from tendency.studies.burgers.uncertainty import heat_errors
+from tendency.studies.burgers.setting import KAPPA, VARIANCE, cole_hopf, line, start
+from tendency.studies.burgers.uncertainty import heat_errors, perturbed
 
 
 def test_the_exact_solution_obeys_the_equation():
@@ -57,9 +57,10 @@ def test_the_study_writes_scores_and_a_page(tmp_path, monkeypatch):
 
 
 def test_members_depend_on_the_seed_alone():
-    from tendency.studies.burgers.uncertainty import _correlated
-
-    one, again, other = (_correlated(2_000, jax.random.key(i)) for i in (0, 0, 1))
+    zero = 0 * start(241)
+    one, again, other = (
+        perturbed(zero, 2_000, jax.random.key(i)) / VARIANCE**0.5 for i in (0, 0, 1)
+    )
     np.testing.assert_array_equal(one, again)
     assert abs(np.asarray(one - other)).max() > 0.1
     assert float(one.var()) == pytest.approx(1, abs=0.02)

@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tendency.errors import InputError
 from tendency.propagation import Propagated
 from tendency.scores.records import read_scores
 from tendency.studies.burgers.setting import CLOSURE, LENGTH, POINTS, VARIANCE, start
+from tendency.studies.burgers.uncertainty import correlation
 from tendency.studies.burgers_uncertainty import cost, study
+from tendency.studies.burgers_uncertainty.ensembles import matched
 from tendency.studies.burgers_uncertainty.networks import TOLD, Networks
 from tendency.studies.burgers_uncertainty.results import PUBLISHED
 from tendency.studies.burgers_uncertainty.rollouts import forecast_of, windows_of
@@ -28,7 +31,7 @@ from tendency.studies.burgers_uncertainty.setting import (
 )
 from tendency.symbolic.bounds import Interval
 
-TINY = Size(500, 2, 60, 2, 1, 1, 100, 2, 1, 1, 20)
+TINY = Size(500, 2, 60, 2, 1, 1, 242, 2, 1, 1, 20)
 
 
 @pytest.mark.parametrize("law", [LAW, WIDER])
@@ -53,7 +56,8 @@ def test_the_misfit_of_roll_outs_is_that_of_the_figures(key):
     state = {n: np.stack([x] * 21) for n, x in prior(start(POINTS)).items()}
 
     def run(V, length):
-        moments = {"u": state["u"]}, {"u": V}, {"u": length[:, None]}
+        fields = jnp.asarray(state["u"]), jnp.asarray(V), jnp.asarray(length[:, None])
+        moments = ({"u": field} for field in fields)
         return Propagated(np.arange(21), np.arange(21.0), *moments)
 
     shape = 1 + np.asarray(start(POINTS))
@@ -88,6 +92,8 @@ def test_error_bars_cover_what_they_were_calibrated_to():
 
 def test_the_study_writes_scores_and_a_page(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "SMALL", TINY)
+    monkeypatch.setattr(study, "LAWS", {"roll-outs, wider": WIDER})
+    monkeypatch.setattr(study, "gradient", lambda: 0.1)
     said = []
     study.run(tmp_path, seed=1, small=True, say=said.append)
     document, scores = read_scores(tmp_path / "scores.json")
@@ -105,6 +111,17 @@ def test_the_study_writes_scores_and_a_page(tmp_path, monkeypatch):
     assert "it is well-posed for a &gt; 0.75 only" in page
     assert any("report.html" in line for line in said)
     json.loads((tmp_path / "scores.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_ensembles_to_learn_from_start_with_the_moments_of_the_prior(key):
+    u = start(POINTS)
+    members = np.asarray(matched(u, 300, key))
+    x = np.arange(POINTS)
+    known = VARIANCE * correlation()[(x[:, None] - x) % POINTS]
+    assert np.abs(members.mean(0) - u).max() < 1e-14
+    assert np.abs(np.cov(members.T) - known).max() < 1e-12 * VARIANCE
+    with pytest.raises(InputError, match="241 members cannot have a given covariance"):
+        matched(u, POINTS, key)
 
 
 def test_costs_are_measured():

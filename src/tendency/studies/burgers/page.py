@@ -141,7 +141,10 @@ def _uncertainty(
         ("length", "length-scale of the errors"),
     ):
         lines = {
-            f"{who}, t = {EVERY * DT * i:.4g}": (x, getattr(run, name)["u"][i].ravel())
+            f"{who}, t = {EVERY * DT * i:.4g}": (
+                x,
+                np.asarray(getattr(run, name)["u"][i]).ravel(),
+            )
             for i in (last // 2, last)
             for who, run in (("ensemble", ensemble), ("equations", by_equations))
         }

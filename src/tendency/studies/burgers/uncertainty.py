@@ -80,7 +80,9 @@ def perturbed(
     u: Float[Array, " x"], size: int, key: PRNGKeyArray
 ) -> Float[Array, "member x"]:
     """So many states about one, with errors of the given variance and length-scale."""
-    return u[None] + jnp.sqrt(VARIANCE) * _correlated(size, key)
+    return u[None] + jnp.sqrt(VARIANCE) * coloured(
+        jax.random.normal(key, (size, POINTS))
+    )
 
 
 def correlation() -> Float[np.ndarray, " x"]:
@@ -88,9 +90,8 @@ def correlation() -> Float[np.ndarray, " x"]:
     return np.fft.irfft(_spectrum(), n=POINTS)
 
 
-def _correlated(size: int, key: PRNGKeyArray) -> Float[Array, "member x"]:
-    """Noise of variance 1 that is correlated so."""
-    white = jax.random.normal(key, (size, POINTS))
+def coloured(white: Float[Array, "member x"]) -> Float[Array, "member x"]:
+    """White noise of variance 1 made noise of variance 1 that is correlated so."""
     amplitude = np.sqrt(_spectrum())[None].astype(complex)
     return jnp.fft.irfft(jnp.fft.rfft(white) * amplitude, n=POINTS)
 

@@ -56,7 +56,7 @@ class Size(NamedTuple):
     modes: int  # of the covariance
 
 
-FULL = Size(100_000, 40, 400, 10, 10, 10, 5_000, 4, 6, 12, 120)
+FULL = Size(100_000, 40, 400, 10, 10, 10, 1_000, 4, 6, 12, 120)
 SMALL = Size(1_000, 2, 100, 2, 1, 1, 250, 2, 1, 2, 40)
 
 

@@ -11,7 +11,7 @@ from tendency.integrate import Integrated
 from tendency.report.provenance import Provenance
 from tendency.report.results import write_results
 from tendency.scores.records import Score
-from tendency.studies.burgers.setting import CLOSURE, END, start
+from tendency.studies.burgers.setting import CLOSURE, END, POINTS, start
 from tendency.studies.burgers.uncertainty import by_ensemble
 from tendency.studies.burgers_uncertainty.cost import Cost, gradient, measured
 from tendency.studies.burgers_uncertainty.ensembles import (
@@ -36,6 +36,8 @@ from tendency.studies.burgers_uncertainty.setting import (
     unknown,
 )
 from tendency.studies.burgers_uncertainty.tendencies import closure_of
+
+LAWS = {"roll-outs": LAW, "roll-outs, wider": WIDER}
 
 
 def run(out: Path, *, seed: int, small: bool, say: Callable[[str], None]) -> None:
@@ -91,7 +93,7 @@ def compute(size: Size, seed: int, say: Callable[[str], None]) -> Found:
         "single steps": closed_by(tuple(by_steps.values)),
     }
     closures = {}
-    for name, law in (("roll-outs", LAW), ("roll-outs, wider", WIDER)):
+    for name, law in LAWS.items():
         cells[name], costs[name] = measured(
             lambda law=law: fitted(cell_of(unknown(law)), training, size.iterations)[0]
         )
