@@ -94,6 +94,7 @@ def test_the_study_writes_scores_and_a_page(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "SMALL", TINY)
     monkeypatch.setattr(study, "LAWS", {"roll-outs, wider": WIDER})
     monkeypatch.setattr(study, "gradient", lambda: 0.1)
+    monkeypatch.setattr(study, "fitted", lambda cell, *_: (cell, 0.0))
     said = []
     study.run(tmp_path, seed=1, small=True, say=said.append)
     document, scores = read_scores(tmp_path / "scores.json")
