@@ -57,8 +57,8 @@ def test_the_misfit_of_roll_outs_is_that_of_the_figures(key):
 
     def run(V, length):
         fields = jnp.asarray(state["u"]), jnp.asarray(V), jnp.asarray(length[:, None])
-        moments = ({"u": field} for field in fields)
-        return Propagated(np.arange(21), np.arange(21.0), *moments)
+        mean, variance, apart = ({"u": field} for field in fields)
+        return Propagated(np.arange(21), np.arange(21.0), mean, variance, apart)
 
     shape = 1 + np.asarray(start(POINTS))
     V, length = state["V"] * shape, LENGTH * shape * np.ones((21, 1))

@@ -19,7 +19,7 @@ from tendency.studies.burgers_uncertainty.rollouts import Known, fitted, forecas
 from tendency.studies.burgers_uncertainty.setting import Size, cell_of, with_network
 
 COVERED = 0.9  # of the values, by the error bars
-TOLD = ("spread", "length")
+TOLD: tuple[str, ...] = ("spread", "length")
 
 
 class Predicted(NamedTuple):
@@ -68,7 +68,7 @@ def trained(
         some = [pairs[i] for i in shown]
         cell = cell_of(with_network(first))
         cells.append(fitted(cell, some, size.iterations)[0])
-    ones = dict.fromkeys(TOLD, 1.0)
+    ones: dict[str, float] = {name: 1.0 for name in TOLD}
     none = {name: np.zeros(len(pairs[0][1].steps)) for name in TOLD}
     raw = Networks(cells, none, ones)
     residual: dict[str, list] = {name: [] for name in TOLD}
@@ -79,7 +79,7 @@ def trained(
     left = {n: np.sqrt(np.mean(np.square(r), (0, 2))) for n, r in residual.items()}
     raw = Networks(cells, left, ones)
     scores = [_scores(raw.predict(u), run) for u, run in calibration]
-    factor = {
+    factor: dict[str, float] = {
         name: float(np.quantile([one[name] for one in scores], COVERED))
         for name in TOLD
     }
