@@ -250,3 +250,18 @@ def test_the_first_failure_is_told_and_an_indefinite_aspect_is_one():
     np.testing.assert_allclose(fine.length["u"][0, :, 0, 0], [2.0, 1.0])
     with pytest.raises(PropagationFailed, match="aspect of u is not positive"):
         propagate(cell, state | {"nu_yx": 2 * one}, 2, Parametric(("y", "x")))
+
+
+def test_lengths_in_a_plane_are_those_of_the_metric():
+    """1/√g_xx of g = ν⁻¹/2, where the axes of the correlation are turned too."""
+    system = System.of(["d_t c = -c"], coordinates=["x", "y"])
+    grid = Grid.of(Axis("x", 4), Axis("y", 4))
+    cell = Integrated(generate(moments(system).system(), grid), 0.01)
+    nu = np.array([[0.02, 0.01], [0.01, 0.03]])
+    state = {"c": jnp.ones((4, 4)), "V": jnp.ones((4, 4))}
+    for i, j, name in ((0, 0, "xx"), (0, 1, "xy"), (1, 1, "yy")):
+        state[f"nu_{name}"] = jnp.full((4, 4), nu[i, j])
+    found = propagate(cell, state, 1, Parametric(("x", "y")))
+    metric = np.linalg.inv(2 * nu)
+    expected = np.broadcast_to(1 / np.sqrt(np.diag(metric))[:, None, None], (2, 4, 4))
+    np.testing.assert_allclose(found.length["c"][1], expected, rtol=1e-12)

@@ -71,7 +71,8 @@ def main(members: int) -> None:
         )
         derived = Integrated(generate(moments(system).system(), grid), dt)
         start = _prior(mean, _seen(length, 1 / points), axes)
-        told = propagate(derived, start, steps, Parametric(), every=every)
+        method = Parametric(tuple(str(c) for c in system.coordinates))
+        told = propagate(derived, start, steps, method, every=every)
         print(f"\n{system.name}, {members} members: relative distances and noise")
         print("    time  variance   noise   length   noise")
         for i, time in enumerate(told.times):

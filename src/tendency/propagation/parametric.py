@@ -20,7 +20,8 @@ class Parametric(AbstractPropagation):
     Of a field alone `V` is the variance and `nu` the aspect, √(2ν) being the length of
     the correlation; of several fields u has `V_u` and `nu_u`; in two dimensions the
     aspects end in the coordinates, `nu_xx`, `nu_xy` and `nu_yy`: as `symbolic.moments`
-    names them. The prior is a state, or a carry.
+    names them, and the length along x is √(2(ν_xx - ν_xy²/ν_yy)). The prior is a state,
+    or a carry.
 
     Arguments:
         coordinates: of space, in the order of the axes.
@@ -77,13 +78,18 @@ class Parametric(AbstractPropagation):
         return [f"{head}_{a}{b}" for a, b in pairs]
 
     def _lengths(self, name: str, states: dict[str, Array]) -> Array:
-        """Along each axis; no number where the aspect is not positive."""
+        """Along each axis; no number where the aspect is not positive.
+
+        That of the metric ν⁻¹/2, as ensembles tell it, and not √(2 ν_xx), which is
+        longer where the axes of the correlation are turned.
+        """
         found = [states[one] for one in self._aspects(name, states)]
         if len(self.coordinates) == 1:
             return jnp.sqrt(2 * found[0])[:, None]
         xx, xy, yy = found
         fine = (xx > 0) & (xx * yy > xy**2)
-        both = jnp.stack([jnp.sqrt(2 * xx), jnp.sqrt(2 * yy)], 1)
+        along = (xx - xy**2 / yy, yy - xy**2 / xx)
+        both = jnp.sqrt(2 * jnp.stack(along, 1))
         return jnp.where(fine[:, None], both, jnp.full_like(both, jnp.nan))
 
 
