@@ -204,7 +204,7 @@ def _networks(found: Found) -> Section:
         f"{100 * COVERED:.0f} % of the values about {size.calibration} other states.",
         (
             Table(columns, tuple(rows), f"At t = 1, over {states} that nothing saw; "
-                  "the moments of their ensembles are the prior's exactly at the start."),
+                  "their ensembles start with the prior's moments exactly."),
             *charts,
             Table(
                 (
