@@ -62,7 +62,7 @@ hypothesis.settings.load_profile("tendency")
 
 # A compiled program takes memory mappings, of which Linux lets a process have 65,530:
 # beyond that XLA dies while it compiles.
-_MAPPINGS = 25_000
+_MAPPINGS = 40_000
 _tests = 0
 
 
@@ -73,7 +73,7 @@ def _few_mappings():
     yield
     _tests += 1
     maps = Path("/proc/self/maps")
-    if _tests % 10 == 0 and maps.exists():
+    if _tests % 5 == 0 and maps.exists():
         with maps.open("rb") as lines:
             many = sum(1 for _ in lines) > _MAPPINGS
         if many:

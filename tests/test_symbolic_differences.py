@@ -277,25 +277,24 @@ def test_given_fields_may_lack_an_axis():
     grid = Grid.of(Axis("x", 8), Axis("y", 7, 0.0, 1.0, periodic=False))
     k, m = 1 + jnp.arange(8.0), 2 + jnp.arange(7.0) ** 2
     u = jnp.cos(jnp.arange(56.0)).reshape(8, 7)
-    for order in (2, 4):
-        found = []
-        for where, arrays in (
-            ({"k": ["x"], "l": ["y"]}, {"k": k, "l": m}),
-            (
-                {"k": ["x", "y"], "l": ["x", "y"]},
-                {
-                    "k": jnp.tile(k[:, None], (1, 7)),
-                    "l": jnp.tile(m[None], (8, 1)),
-                },
-            ),
-        ):
-            system = System.of([equation], coordinates=["x", "y"], constants=where)
-            tendency = generate(
-                system,
-                grid,
-                Differences(order),
-                boundaries={"u": {"y": neumann()}},
-                constants=arrays,
-            )
-            found.append(tendency({"u": u})["u"])
-        np.testing.assert_allclose(*found, rtol=1e-12, atol=1e-10)
+    found = []
+    for where, arrays in (
+        ({"k": ["x"], "l": ["y"]}, {"k": k, "l": m}),
+        (
+            {"k": ["x", "y"], "l": ["x", "y"]},
+            {
+                "k": jnp.tile(k[:, None], (1, 7)),
+                "l": jnp.tile(m[None], (8, 1)),
+            },
+        ),
+    ):
+        system = System.of([equation], coordinates=["x", "y"], constants=where)
+        tendency = generate(
+            system,
+            grid,
+            Differences(4),
+            boundaries={"u": {"y": neumann()}},
+            constants=arrays,
+        )
+        found.append(tendency({"u": u})["u"])
+    np.testing.assert_allclose(*found, rtol=1e-12, atol=1e-10)

@@ -99,7 +99,7 @@ class Generated(eqx.Module):
         forcing: PyTree,
         more: Mapping[str, Array],
         wanted: Mapping[str, str],
-    ) -> State:
+    ) -> dict[str, Array]:
         """What is wanted, by the names of the program.
 
         Reverse mode evaluates the program again instead of storing all that is in it:
