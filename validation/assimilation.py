@@ -150,4 +150,5 @@ def main(cycles: int = 10_000, seeds: int = 4, only: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:3]), *sys.argv[3:])
+    cycles, seeds, only = sys.argv[1:] + ["10000", "4", ""][len(sys.argv) - 1 :]
+    main(int(cycles), int(seeds), only)
