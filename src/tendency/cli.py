@@ -44,6 +44,7 @@ Start = Annotated[
 def run(
     study: str,
     *,
+    data: Path | None = None,
     out: Path | None = None,
     seed: int | None = None,
     small: bool = False,
@@ -57,6 +58,8 @@ def run(
     study
         The name of a study (lorenz63), or the path of a TOML file: a job on data, or
         equations, which have a [system] table.
+    data
+        The file of fields that a study works on; without it the study simulates one.
     out
         Folder for what is written; runs/STUDY by default, for a TOML the file's own.
     seed
@@ -68,6 +71,10 @@ def run(
         Write into a folder that is not empty.
     """
     if study.endswith(".toml"):
+        if data is not None:
+            raise InputError(
+                f"--data gives a study its file and {study} names its own: leave it out"
+            )
         overrides = list(set_ or [])
         overrides += [] if out is None else [_out_override(out)]
         if _is_assimilation(study):
@@ -91,16 +98,20 @@ def run(
         stages.everything(study, overrides, small=small, overwrite=overwrite, say=say)
         return
     from tendency.files import prepare_folder
-    from tendency.studies import find
+    from tendency.studies import check_data, find
 
     job = find(study)
     if set_:
         raise InputError(
             f"--set changes the TOML of a job and {study} is a study: leave it out"
         )
+    given = {}
+    if data is not None:
+        check_data(study, job)
+        given = {"data": data}
     folder = out or Path("runs") / study
     prepare_folder(folder, overwrite=overwrite)
-    job(folder, seed=seed or 0, small=small, say=say)
+    job(folder, seed=seed or 0, small=small, say=say, **given)
 
 
 @app.command(group=_JOB)

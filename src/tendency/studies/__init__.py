@@ -1,10 +1,13 @@
 """Floor 5: studies, each a module named as on the command line.
 
 A study is a function `run(out, *, seed, small, say)` in a module of this package; it
-writes `scores.json` and `report.html` into `out`.
+writes `scores.json` and `report.html` into `out`. One that can work on a file of the
+user's takes its path as `data` too. What several studies share has a name that begins
+with `_`.
 """
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
 
@@ -13,7 +16,8 @@ from tendency.errors import InputError, nearest
 
 def names() -> list[str]:
     """The studies there are, as the command line spells them."""
-    return sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(__path__))
+    found = [m.name for m in pkgutil.iter_modules(__path__)]
+    return sorted(n.replace("_", "-") for n in found if not n.startswith("_"))
 
 
 def find(name: str) -> Callable[..., None]:
@@ -28,3 +32,15 @@ def find(name: str) -> Callable[..., None]:
         )
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     return module.run
+
+
+def check_data(name: str, study: Callable[..., None]) -> None:
+    """Whether a study reads a file.
+
+    Raises:
+        InputError: it makes its own data.
+    """
+    if "data" not in inspect.signature(study).parameters:
+        raise InputError(
+            f"--data gives a study its file and {name} makes its own data: leave it out"
+        )
