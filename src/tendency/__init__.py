@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from tendency.windows import Window as Window
     from tendency.windows import Windows as Windows
     from tendency.wrappers import Augmented as Augmented
+    from tendency.wrappers import Latent as Latent
     from tendency.wrappers import Perturbed as Perturbed
     from tendency.wrappers import Ring as Ring
     from tendency.wrappers import Sum as Sum
@@ -82,7 +83,7 @@ _MODULES = {
     "stiff": "ETDRK4 IMEXRungeKutta SpectralLinear ars222 ars343 wavenumbers",
     "store": "load save",
     "windows": "Window Windows",
-    "wrappers": "Augmented Perturbed Ring Sum",
+    "wrappers": "Augmented Latent Perturbed Ring Sum",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]

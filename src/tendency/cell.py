@@ -2,7 +2,8 @@
 
 `Carry` is what a model knows at one instant, `AbstractCell` advances it by one step,
 `Constant` marks the arrays that no gradient may change, `Standardisation` the pair of
-them that most learned models hold, `Ramp` a forcing that varies within a step.
+them that most learned models hold, `Ramp` a forcing that varies within a step,
+`differs` tells a state that was inserted from one that was predicted.
 """
 
 import abc
@@ -13,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 
 class Carry(eqx.Module):
@@ -98,8 +99,11 @@ class Standardisation(eqx.Module):
     mean: Constant  # [units of the state]
     std: Constant  # [units of the state]
 
-    def __init__(self, mean: Float[Array, "*state"], std: Float[Array, "*state"]):
-        """A component that never varies keeps its units: its `std` becomes one."""
+    def __init__(self, mean: Float[Array, "..."], std: Float[Array, "..."]):
+        """Of the state's shape, or such as broadcast against it.
+
+        A component that never varies keeps its units: its `std` becomes one.
+        """
         mean, std = jnp.asarray(mean), jnp.asarray(std)
         self.mean = Constant(mean)
         self.std = Constant(jnp.where(std > 0, std, jnp.ones_like(std)))
@@ -155,3 +159,17 @@ def forcing_at(forcing: PyTree, fraction: float | Array) -> PyTree:
     return jax.tree.map(
         lambda start, end: start + fraction * (end - start), forcing.start, forcing.end
     )
+
+
+def differs(
+    state: Float[Array, "*state"],
+    predicted: Float[Array, "*state"],
+    scale: float | Float[Array, "..."],
+) -> Bool[Array, ""]:
+    """Whether a state was inserted: it is not the prediction that a memory holds.
+
+    Differences within the rounding of an ensemble's recombination do not count, `scale`
+    being the usual size of a component, nor does NaN [units of the state].
+    """
+    rounding = 16 * jnp.finfo(state.dtype).eps * (jnp.abs(predicted) + scale)
+    return jnp.any(jnp.abs(state - predicted) > rounding)

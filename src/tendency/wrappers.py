@@ -2,7 +2,8 @@
 
 `Sum` adds tendencies (a physical one and a learned closure), `Ring` is one tendency at
 all points of a circle, `Augmented` moves chosen parameters of a cell into its memory so
-that an assimilation estimates them, and `Perturbed` makes any cell stochastic.
+that an assimilation estimates them, `Perturbed` makes any cell stochastic, and `Latent`
+steps the few numbers that an auto-encoder makes of a state.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from tendency.cell import AbstractCell, Carry, Constant, Tendency
+from tendency.cell import AbstractCell, Carry, Constant, Tendency, differs
 from tendency.errors import InputError
 
 
@@ -146,3 +147,54 @@ class Perturbed(AbstractCell):
             for x, k in zip(leaves, keys, strict=True)
         ]
         return Carry(jax.tree.unflatten(structure, noisy), new.memory)
+
+
+class Latent(AbstractCell):
+    """x' = D(f(E(x))): a cell of few numbers between an encoder and a decoder.
+
+    A state that is not the last prediction was inserted (spin-up, an analysis, a
+    perturbation) and is encoded; from a prediction the latent cell goes on where it
+    was, so that what the decoder loses is lost once. The memory holds the latent carry
+    and the last prediction, which a difference within rounding keeps. With empirical
+    orthogonal functions it is the linear case.
+
+    Arguments:
+        codec: has `encode(state) -> z` and `decode(z) -> state`.
+        cell: of z.
+        scale: the size of a difference that tells an insertion, times rounding [units
+            of the state].
+    """
+
+    codec: Any
+    cell: AbstractCell
+    scale: Constant
+
+    def __init__(self, codec: Any, cell: AbstractCell, *, scale: float | Array = 1.0):
+        self.codec, self.cell = codec, cell
+        self.scale = Constant(jnp.asarray(scale))
+
+    @property
+    def dt(self) -> float:
+        return self.cell.dt
+
+    @property
+    def spin_up_steps(self) -> int:
+        return self.cell.spin_up_steps
+
+    def init(self, state: Float[Array, "*state"]) -> Carry:
+        return Carry(state, (self.cell.init(self.codec.encode(state)), state))
+
+    def step(
+        self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
+    ) -> Carry:
+        held, predicted = carry.memory
+        scale = self.scale.value.astype(predicted.dtype)
+        inserted = differs(carry.state, predicted, scale)
+        z = jax.tree.map(
+            lambda new, old: jnp.where(inserted, new, old),
+            self.codec.encode(carry.state),
+            held.state,
+        )
+        held = self.cell.step(Carry(z, held.memory), forcing, key=key)
+        new = self.codec.decode(held.state).astype(carry.state.dtype)
+        return Carry(new, (held, new))

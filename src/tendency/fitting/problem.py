@@ -12,7 +12,6 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from tendency.cell import AbstractCell
 from tendency.errors import InputError
 from tendency.windows import Window, Windows
 
@@ -32,7 +31,7 @@ class Problem(eqx.Module):
     loss: Any  # RolloutLoss, or any callable of the same arguments
     validation: Windows | None
 
-    def cell(self, free: Free) -> AbstractCell:
+    def cell(self, free: Free) -> Any:
         """The cell with the free weights in place."""
         return eqx.combine(free.weights, self.fixed)
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray, PyTree
 
-from tendency.cell import AbstractCell, trainable
+from tendency.cell import trainable
 from tendency.errors import InputError
 from tendency.fitting.joint import JointFit
 from tendency.fitting.loss import RolloutLoss
@@ -19,7 +19,7 @@ from tendency.windows import Windows
 
 
 def fit(
-    cell: AbstractCell,
+    cell: Any,
     data: Windows | Observations | Sequence[Observations],
     method: AbstractMethod | JointFit,
     *,
@@ -39,6 +39,8 @@ def fit(
     series or a sequence of them.
 
     Arguments:
+        cell: a cell, or whatever else the loss can judge, as `AutoEncoding` does an
+            auto-encoder.
         data: `Windows`, or for `JointFit` `Observations`, whose steps are the cell's.
         loss: a `RolloutLoss`, or for `Descent` any `loss(cell, window, *, key)`.
         where: `where(cell)` picks the leaves to fit, as for `equinox.tree_at`; by

@@ -3,9 +3,9 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from tendency.cell import AbstractCell, Carry, Standardisation
+from tendency.cell import AbstractCell, Carry, Standardisation, differs
 from tendency.errors import InputError
 from tendency.networks.dense import check_step
 from tendency.networks.layers import AbstractLayer
@@ -90,7 +90,8 @@ class EncoderDecoder(AbstractCell):
     ) -> Carry:
         read, told, predicted = carry.memory
         x = self.scaling.inputs(carry.state, forcing)
-        inserted = self._differs(carry.state, predicted)
+        std = self.scaling.state.std.value.astype(carry.state.dtype)
+        inserted = differs(carry.state, predicted, std)
 
         def choose(new, old):
             return jax.tree.map(lambda a, b: jnp.where(inserted, a, b), new, old)
@@ -99,11 +100,3 @@ class EncoderDecoder(AbstractCell):
         told, y = self.decoder.step(choose(read, told), x)
         new = self.scaling.after(carry.state, y, self.increments)
         return Carry(new, (read, told, new))
-
-    def _differs(
-        self, state: Float[Array, " size"], predicted: Float[Array, " size"]
-    ) -> Bool[Array, ""]:
-        """By more than the rounding of an ensemble's recombination."""
-        std = self.scaling.state.std.value.astype(state.dtype)
-        rounding = 16 * jnp.finfo(state.dtype).eps * (jnp.abs(predicted) + std)
-        return jnp.any(jnp.abs(state - predicted) > rounding)
