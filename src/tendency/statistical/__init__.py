@@ -7,8 +7,13 @@ from tendency.statistical.analog import Uniform as Uniform
 from tendency.statistical.analog import analog as analog
 from tendency.statistical.climatology import Climatology as Climatology
 from tendency.statistical.climatology import climatology as climatology
+from tendency.statistical.conformal import Conformal as Conformal
+from tendency.statistical.conformal import split_conformal as split_conformal
 from tendency.statistical.derivatives import FiniteDifferences as FiniteDifferences
 from tendency.statistical.derivatives import GivenDerivatives as GivenDerivatives
+from tendency.statistical.emos import EMOS as EMOS
+from tendency.statistical.emos import emos as emos
+from tendency.statistical.emos import gaussian_crps as gaussian_crps
 from tendency.statistical.library import Concatenation as Concatenation
 from tendency.statistical.library import Fourier as Fourier
 from tendency.statistical.library import Polynomial as Polynomial
