@@ -628,3 +628,57 @@ def test_a_preparation_may_be_none():
     plain = Preparation(None, Constant(jnp.ones(2)))
     x = jnp.arange(6.0).reshape(3, 2)
     np.testing.assert_array_equal(plain.decode(plain.encode(x, x[:, 0]), x[:, 0]), x)
+
+
+def test_scores_of_events_maps_and_ensembles(field, tmp_path):
+    """Every metric at once; events at a threshold, intervals, ranks on the page."""
+    metrics = ["rmse", "pod", "csi", "fss", "crps_fair", "spread_skill"]
+    metrics += ["rank_frequency", "effective_resolution", "energy_ratio"]
+    job = job_of(
+        field, tmp_path / "out", **FIELD,
+        models={"ar": {"kind": "linear_ar", "lags": 1}},
+        forecast={"steps": 2, "stride": 1, "members": 3},
+        score={
+            "metrics": metrics, "thresholds": {"u": [0.5]}, "windows": [3],
+            "rows": "lon", "block": 4,
+        },
+    )  # fmt: skip
+    stages.everything(on_disk(job), say=silent)
+    _, scores = read_scores(tmp_path / "out" / "scores.json")
+    assert {s.metric for s in scores} == set(metrics)
+    of_ar = [s for s in scores if s.model == "ar"]
+    cases = {m: {s.case for s in of_ar if s.metric == m} for m in metrics}
+    assert cases["csi"] == {"u >= 0.5 m s-1"}
+    assert cases["fss"] == {"u >= 0.5 m s-1, 3 x 3 points"}
+    assert cases["energy_ratio"] == {"u, v"}
+    assert cases["rank_frequency"] == {f"{v}, rank {i}" for v in "uv" for i in range(4)}
+    for score in of_ar:
+        if score.metric in ("rmse", "crps_fair", "csi"):
+            assert score.interval is not None
+            assert score.interval[0] <= score.value <= score.interval[1]
+    assert {s.units for s in of_ar if s.metric == "effective_resolution"} == {"km"}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Ranks: u" in page
+    assert "Bands hold 95 % of the resamples" in page
+
+
+UNSUITABLE = [
+    ({"metrics": ["csi"]}, "without a threshold"),
+    ({"metrics": ["csi"], "thresholds": {"w": [1]}}, "names w, which is not one of"),
+    ({"metrics": ["fss"], "thresholds": {"u": [1]}}, "fss without a window"),
+    ({"metrics": ["crps_fair"]}, "there is 1 member"),
+    ({"metrics": ["csl"]}, 'score.metrics.0 is "csl", one of'),
+]
+
+
+@pytest.mark.parametrize(("table", "reason"), UNSUITABLE, ids=lambda x: str(x)[:30])
+def test_metrics_that_lack_something(field, tmp_path, table, reason):
+    with pytest.raises(InputError, match=reason):
+        stages.check(on_disk(job_of(field, tmp_path / "out", **FIELD, score=table)))
+
+
+def test_metrics_that_need_a_map(pair, tmp_path):
+    for metric in ("fss", "effective_resolution"):
+        table = {"metrics": [metric], "thresholds": {"a": [1]}, "windows": [1]}
+        with pytest.raises(InputError, match=f"asks for {metric} and a is no map"):
+            stages.check(on_disk(job_of(pair, tmp_path / "out", score=table)))

@@ -1,17 +1,18 @@
 """Floor 3: learning a cell, from windows of states or from observations.
 
 `fit` is the verb; `Descent` and `LeastSquares` are its methods for windows,
-`RolloutLoss` what they bring down, `AutoEncoding` that of auto-encoders; `JointFit` is
-its method for noisy and partial observations, with `Pruning`; `Fitted` is what comes
-back, with a `Posterior` there. `reconstruct` finds the states alone, of a model that is
-known, and `DelayEmbedding` makes a first guess of what is never observed. `identify`
-finds what is unknown in equations by least squares on tendencies, `sparsity_path` which
-terms they need.
+`RolloutLoss` what they bring down, `AutoEncoding` that of auto-encoders, `fair_crps` a
+term for ensembles; `JointFit` is its method for noisy and partial observations, with
+`Pruning`; `Fitted` is what comes back, with a `Posterior` there. `reconstruct` finds
+the states alone, of a model that is known, and `DelayEmbedding` makes a first guess of
+what is never observed. `identify` finds what is unknown in equations by least squares
+on tendencies, `sparsity_path` which terms they need.
 """
 
 from tendency.fitting.auto_encoding import AutoEncoding as AutoEncoding
 from tendency.fitting.descent import Descent as Descent
 from tendency.fitting.embedding import DelayEmbedding as DelayEmbedding
+from tendency.fitting.fair_crps import fair_crps as fair_crps
 from tendency.fitting.identification import Identified as Identified
 from tendency.fitting.identification import identify as identify
 from tendency.fitting.joint import JointFit as JointFit

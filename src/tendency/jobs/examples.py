@@ -14,7 +14,7 @@ from tendency.jobs.settings import Job
 from tendency.report.blocks import Block, Chart, Section
 from tendency.report.charts import series_chart
 from tendency.report.maps import map_frames
-from tendency.scores.deterministic import HIGHEST_IS_BEST
+from tendency.scores.metrics import METRICS
 from tendency.scores.records import Score
 
 _EXAMPLES = 3  # forecasts drawn beside the truth
@@ -45,12 +45,13 @@ def example_sections(
 def _ranked(scores: Sequence[Score], names: Sequence[str]) -> list[str]:
     """Models from best to worst, by the first metric, over cases and leads."""
     first = scores[0].metric if scores else ""
-    sign = -1.0 if first in HIGHEST_IS_BEST else 1.0
+    distance = METRICS[first].distance if first else float
     values = {
-        name: [sign * abs(s.value) if first == "bias" else sign * s.value
-               for s in scores if s.model == name and s.metric == first]
+        name: [
+            distance(s.value) for s in scores if s.model == name and s.metric == first
+        ]
         for name in names
-    }  # fmt: skip
+    }
     whole = max(map(len, values.values()), default=0)
     learned = [n for n in names if n not in BASELINES and len(values[n]) == whole]
     ranked = sorted(learned, key=lambda n: float(np.mean(values[n])))

@@ -1,7 +1,7 @@
 """Floor 5: `tendency report`, one page of what a job asked and found."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tendency.data.clock import show
@@ -15,11 +15,11 @@ from tendency.jobs.load import Material
 from tendency.jobs.models import BASELINES
 from tendency.jobs.progress import Say
 from tendency.jobs.settings import Job
-from tendency.report.blocks import Code, Section, Table
-from tendency.report.from_scores import score_section
+from tendency.report.blocks import Block, Chart, Code, Section, Table
+from tendency.report.from_scores import rank_chart, score_section
 from tendency.report.page import Page, write_page
 from tendency.report.provenance import Provenance
-from tendency.scores.deterministic import HIGHEST_IS_BEST
+from tendency.scores.metrics import best_in_tables
 from tendency.scores.records import Score, read_scores
 
 
@@ -77,6 +77,8 @@ def _score_sections(
     job: Job, material: Material, scores: Sequence[Score]
 ) -> Iterator[Section]:
     unit = f"{material.layout.clock.unit}s"
+    ranked = [s for s in scores if s.metric == "rank_frequency"]
+    scores = [s for s in scores if s.metric != "rank_frequency"]
     for case in dict.fromkeys(s.case for s in scores):
         yield score_section(
             f"Skill: {case}",
@@ -89,11 +91,28 @@ def _score_sections(
             ),
             lead_units=unit,
             baselines=BASELINES,
-            best={
-                **{name: "highest" for name in HIGHEST_IS_BEST},
-                **({"bias": None} if "bias" in job.score.metrics else {}),
-            },
+            best=best_in_tables(),
         )
+    yield from rank_sections(ranked, unit, job.models)
+
+
+def rank_sections(
+    scores: Sequence[Score], lead_units: str, models: Iterable[str]
+) -> Iterator[Section]:
+    """The rank histograms of each variable, those of `models`."""
+    for variable in dict.fromkeys(s.case.rpartition(",")[0] for s in scores):
+        blocks: list[Block] = []
+        for model in models:
+            chosen = [
+                s
+                for s in scores
+                if (s.model, s.case.rpartition(",")[0]) == (model, variable)
+            ]
+            if chosen:
+                chart = rank_chart(chosen, lead_units=lead_units)
+                caption = f"{model}: {chart.caption}"
+                blocks.append(Chart(chart.spec, caption, f"{model}: {chart.alt}"))
+        yield Section(f"Ranks: {variable}", "", tuple(blocks))
 
 
 def _model_section(job: Job, kept: dict[str, Kept]) -> Section:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,29 +16,39 @@ from tendency.files import write_atomically
 from tendency.jobs.fit import asked_for, mark_of
 from tendency.jobs.forecast import open_forecast
 from tendency.jobs.load import Material
+from tendency.jobs.measures import Measures, check_measures, records, tallies
 from tendency.jobs.models import BASELINES
 from tendency.jobs.progress import Say
 from tendency.jobs.settings import Job
-from tendency.scores import deterministic
+from tendency.scores.metrics import best_of
 from tendency.scores.records import Score, scores_document
+
+
+def measures_of(job: Job) -> Measures:
+    """What `[score]` asks for."""
+    asked = job.score
+    return Measures(
+        asked.metrics,
+        asked.thresholds,
+        asked.windows,
+        asked.rows,
+        asked.block,
+        job.seed,
+    )
 
 
 def check_metrics(job: Job, layout: Layout) -> None:
     """Whether the metrics suit the variables.
 
     Raises:
-        InputError: the bivariate correlation of other than two variables on one grid.
+        InputError: as `tendency.jobs.measures.check_measures`.
     """
-    shapes = [v.valid.shape for v in layout.variables]
-    if "bivariate_correlation" in job.score.metrics and (
-        len(shapes) != 2 or len(set(shapes)) != 1
-    ):
-        names = ", ".join(v.name for v in layout.variables)
-        raise InputError(
-            f"score.metrics asks for the bivariate_correlation of {names}, two "
-            "variables on one grid were expected: leave it out, or change "
-            "data.variables"
-        )
+    check_measures(
+        measures_of(job),
+        {v.name: v.valid.shape for v in layout.variables},
+        {v.name: v.units for v in layout.variables},
+        members=job.forecast.members,
+    )
 
 
 def score_all(job: Job, material: Material, *, say: Say) -> list[Score]:
@@ -62,10 +72,13 @@ def score_all(job: Job, material: Material, *, say: Say) -> list[Score]:
             "forecast.starts name earlier dates"
         )
     climatology = opened["climatology"].load()
-    scores = []
+    asked, scores = measures_of(job), []
+    units = {v.name: v.units for v in material.layout.variables}
     for name in names:
         with opened[name] as forecast:
-            found = list(_scores(job, name, forecast.load(), truth, climatology))
+            against = None if name == "climatology" else climatology
+            sums = tallies(asked, forecast.load(), truth, against)
+            found = list(records(asked, sums, units, name))
         lost = {s.metric for s in found if not np.isfinite(s.value)}
         if lost and name != "climatology":
             say(f"{name}: {', '.join(sorted(lost))} not finite at some lead times")
@@ -113,38 +126,6 @@ def truth_of(
     )
 
 
-def _scores(
-    job: Job,
-    name: str,
-    forecast: xr.Dataset,
-    truth: xr.Dataset,
-    climatology: xr.Dataset,
-) -> Iterator[Score]:
-    for metric in job.score.metrics:
-        if metric == "bivariate_correlation":
-            values = deterministic.bivariate_correlation(forecast, truth)
-            case = ", ".join(map(str, truth.data_vars))
-            yield from _by_lead(case, name, metric, values, "1")
-            continue
-        against = (truth,)
-        if metric in ("correlation", "skill"):
-            if name == "climatology":
-                continue  # not defined, and zero
-            against = (truth, climatology)
-        found = getattr(deterministic, metric)(forecast, *against)
-        for variable, values in found.data_vars.items():
-            units = str(truth[variable].attrs.get("units", "1"))
-            units = "1" if metric in deterministic.WITHOUT_UNITS else units
-            yield from _by_lead(str(variable), name, metric, values, units)
-
-
-def _by_lead(
-    case: str, name: str, metric: str, values: xr.DataArray, units: str
-) -> Iterator[Score]:
-    for lead, value in zip(values["lead_time"].values, values.values, strict=True):
-        yield Score(case, name, metric, float(lead), float(value), units)
-
-
 def print_scores(scores: Sequence[Score], unit: str) -> None:
     """A table for each variable and metric, the best model of each lead in bold."""
     from rich.console import Console
@@ -155,18 +136,22 @@ def print_scores(scores: Sequence[Score], unit: str) -> None:
     console = Console(markup=False, width=width)  # [m] is a unit
     for case, metric in dict.fromkeys((s.case, s.metric) for s in scores):
         chosen = [s for s in scores if (s.case, s.metric) == (case, metric)]
-        leads = sorted({s.lead for s in chosen if s.lead is not None})
+        leads = sorted({s.lead for s in chosen if s.lead is not None}) or [None]
         if len(leads) > 6:
             leads = [leads[max(0, i * len(leads) // 5 - 1)] for i in range(6)]
         units = "" if chosen[0].units == "1" else f" [{chosen[0].units}]"
         table = Table(title=f"{case}: {metric}{units}", title_justify="left")
         table.add_column(f"lead time [{unit}s]", no_wrap=True)
         for lead in leads:
-            table.add_column(f"{lead:g}", justify="right")
+            table.add_column("" if lead is None else f"{lead:g}", justify="right")
         value = {(s.model, s.lead): s.value for s in chosen}
         models = list(dict.fromkeys(s.model for s in chosen))
-        best = {lead: _best([value[m, lead] for m in models if (m, lead) in value],
-                            metric) for lead in leads}  # fmt: skip
+        best = {
+            lead: best_of(
+                [value[m, lead] for m in models if (m, lead) in value], metric
+            )
+            for lead in leads
+        }
         for model in models:
             cells = []
             for lead in leads:
@@ -175,11 +160,3 @@ def print_scores(scores: Sequence[Score], unit: str) -> None:
                 cells.append(Text(text, "bold" if v == best[lead] else ""))
             table.add_row(model, *cells)
         console.print(table)
-
-
-def _best(values: Sequence[float], metric: str) -> float | None:
-    if not values:
-        return None
-    if metric == "bias":
-        return min(values, key=abs)
-    return max(values) if metric in deterministic.HIGHEST_IS_BEST else min(values)

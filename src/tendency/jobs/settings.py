@@ -21,7 +21,12 @@ def _as_text(value: Any) -> Any:
 
 Date = Annotated[str, BeforeValidator(_as_text), Field(min_length=4)]
 Span = Annotated[list[Date], Field(min_length=2, max_length=2)]
-Metric = Literal["rmse", "mae", "bias", "correlation", "bivariate_correlation", "skill"]
+Metric = Literal[
+    "rmse", "mae", "bias", "correlation", "bivariate_correlation", "skill",
+    "pod", "far", "csi", "hss", "frequency_bias", "fss",
+    "crps_fair", "crps_empirical", "spread", "spread_skill", "rank_frequency",
+    "effective_resolution", "variance_ratio", "energy_ratio",
+]  # fmt: skip
 
 
 class Data(Table):
@@ -83,6 +88,14 @@ class Scoring(Table):
     """`[score]`: how forecasts are judged against what was held out."""
 
     metrics: list[Metric] = Field(default=["rmse", "correlation"], min_length=1)
+    # Of events, by variable, which pod to fss count [units of the variable].
+    thresholds: dict[str, Annotated[list[float], Field(min_length=1)]] = Field(
+        default={}
+    )
+    windows: list[PositiveInt] = Field(default=[])  # sides of those of fss [points]
+    rows: str | None = None  # spectra along this dimension, else around circles
+    # 95 % intervals, drawn in blocks of as many consecutive starts; none without.
+    block: PositiveInt | None = None
 
 
 class Report(Table):

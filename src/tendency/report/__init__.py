@@ -25,6 +25,7 @@ from tendency.report.charts import (
     skill_chart,
 )
 from tendency.report.from_scores import (
+    rank_chart,
     score_chart,
     score_section,
     score_summary,
@@ -54,6 +55,7 @@ __all__ = [
     "page_html",
     "plane_frames",
     "poster",
+    "rank_chart",
     "score_chart",
     "score_section",
     "score_summary",

@@ -45,13 +45,15 @@ def skill_chart(
 
     Scores without a lead or without a finite value are left out, and with `log` those
     that are not positive. Models keep the order in which they come; `baselines` are
-    drawn in grey. Hovering names a point, a click in the legend singles a model out.
+    drawn in grey, intervals as bands. Hovering names a point, a click in the legend
+    singles a model out.
 
     Raises:
         InputError: no score is left to draw.
     """
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"model": score.model, "lead": float(score.lead), "value": value, "kind": kind}
+        | _ends(score, kind, log)
         for score in scores
         if score.lead is not None
         for kind, value in (("ours", score.value), ("published", score.published))
@@ -85,6 +87,20 @@ def skill_chart(
     layers: list[dict[str, Any]] = [
         {"transform": [ours], "mark": "line", "params": [legend_click("model")]},
     ]
+    if any("low" in row for row in rows):
+        picked = {"condition": {"param": "picked", "value": 0.15}, "value": 0.03}
+        layers.append(
+            {
+                "transform": [{"filter": "isValid(datum.low)"}],
+                "mark": "area",
+                "encoding": {
+                    "y": {**y, "field": "low"},
+                    "y2": {"field": "high"},
+                    "strokeDash": None,
+                    "opacity": picked,
+                },
+            }
+        )
     if len({row["lead"] for row in rows}) <= _MARKED:
         mark = {"transform": [ours], "mark": "point", "encoding": {"strokeDash": None}}
         layers.append(mark)
@@ -115,6 +131,14 @@ def skill_chart(
         )
     layers += hover_layers(tooltip, len(rows))
     return single_view({"values": rows}, {"encoding": encoding, "layer": layers})
+
+
+def _ends(score: Score, kind: str, log: bool) -> dict[str, float]:
+    """The ends of the interval, where there is one that can be drawn."""
+    if kind != "ours" or score.interval is None:
+        return {}
+    low, high = map(float, score.interval)
+    return {"low": low, "high": high} if low > 0 or not log else {}
 
 
 def attractor_chart(

@@ -2,15 +2,19 @@
 
 `score_table` sets models against lead times, published numbers beside ours;
 `score_summary` models against metrics that have no lead; `score_chart` draws a metric
-against lead; `score_section` is a table and its chart for every metric of a case.
+against lead; `score_section` is a table and its chart for every metric of a case;
+`rank_chart` draws rank histograms.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import numpy as np
+
 from tendency.errors import InputError
 from tendency.report.blocks import Block, Chart, Column, Section, Table
 from tendency.report.charts import skill_chart
+from tendency.report.lines import line_chart
 from tendency.report.numbers import with_units
 from tendency.scores.records import Score
 
@@ -138,7 +142,48 @@ def score_chart(
     alt = f"{metric} against lead time for {', '.join(models)}."
     if not caption:
         caption = f"{with_units(metric, units)} against lead time."
+        if any(s.interval is not None for s in chosen):
+            caption = f"{caption} Bands hold 95 % of the resamples of starts."
     return Chart(spec, caption, alt)
+
+
+def rank_chart(
+    scores: Iterable[Score], *, lead_units: str = "", most: int = 4
+) -> Chart:
+    """Rank histograms of one model as lines, some lead times of many.
+
+    The scores are of the metric `rank_frequency`, with the rank at the end of their
+    case.
+
+    Raises:
+        InputError: there is none.
+    """
+    found: dict[float | None, dict[int, float]] = {}
+    for score in _of(scores, "rank_frequency", None):
+        rank = int(score.case.rpartition(" ")[2])
+        found.setdefault(score.lead, {})[rank] = score.value
+    if not found:
+        raise InputError("no rank_frequency among the scores: score an ensemble first")
+    leads = list(found)
+    if len(leads) > most:
+        leads = [leads[round(i * (len(leads) - 1) / (most - 1))] for i in range(most)]
+    lines = {}
+    for lead in leads:
+        name = "all" if lead is None else f"{lead:.4g} {lead_units}".strip()
+        ranks = sorted(found[lead])
+        values = np.array([found[lead][rank] for rank in ranks])
+        lines[name] = (np.array(ranks, float), values)
+    ranks = next(iter(lines.values()))[0]
+    lines["calibrated"] = (ranks, np.full(len(ranks), 1 / len(ranks)))
+    spec = line_chart(
+        lines, across="members below the truth", up="frequency", reference="calibrated"
+    )
+    return Chart(
+        spec,
+        "How often the truth has each rank among the members: high ends tell of too "
+        "little spread, a slope of bias.",
+        f"Rank histograms at {len(leads)} lead times.",
+    )
 
 
 def score_section(

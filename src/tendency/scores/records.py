@@ -1,7 +1,7 @@
 """`scores.json`: the machine-readable result of every study and of `tendency score`."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Score:
-    """One number. `lead` is in the model's time unit, `published` the paper's value."""
+    """One number. `lead` is in the model's time unit, `published` the paper's value.
+
+    `interval` holds the ends of its 95 % interval, where one was drawn.
+    """
 
     case: str
     model: str
@@ -18,6 +21,7 @@ class Score:
     value: float
     units: str = "1"
     published: float | None = None
+    interval: Sequence[float] | None = None
 
 
 def scores_document(
