@@ -166,11 +166,23 @@ def _advance(cell, carry, steps, forcing, save, every, checkpoint, key, start):
     inputs = (forcing, start + jnp.arange(steps, dtype=jnp.int32))
     if every > 1:
         inputs = _folded(inputs, every)
-    saves = steps // every
-    if not checkpoint or checkpoint is True:
-        return through(one_save, carry, inputs)
-    one_segment = lambda c, xs: jax.lax.scan(one_save, c, xs)  # noqa: E731
-    return _scan_of_segments(one_segment, carry, inputs, min(checkpoint, saves))
+    return scan(one_save, carry, inputs, checkpoint)
+
+
+def scan(
+    body: Callable[[Any, Any], tuple[Any, Any]],
+    carry: Any,
+    inputs: PyTree[Array],
+    checkpoint: bool | int = False,
+) -> tuple[Any, Any]:
+    """`jax.lax.scan`, whose reverse mode recomputes as `forecast` says of it."""
+    if not checkpoint:
+        return jax.lax.scan(body, carry, inputs)
+    if checkpoint is True:
+        return _in_segments(body, carry, inputs)
+    (length,) = _lengths(inputs, "scan")
+    one_segment = lambda c, xs: jax.lax.scan(body, c, xs)  # noqa: E731
+    return _scan_of_segments(one_segment, carry, inputs, min(checkpoint, length))
 
 
 _BRANCHES = 6  # segments in a segment: fewer take less memory and more recomputation

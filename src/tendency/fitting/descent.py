@@ -1,6 +1,5 @@
 """Stochastic gradient descent: the method, and the host's side of its loop."""
 
-import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import DTypeLike
 
 from tendency.errors import InputError
 from tendency.fitting.checkpoint import Checkpoints, fingerprint
-from tendency.fitting.loss import RolloutLoss
+from tendency.fitting.loss import AbstractRolloutLoss
 from tendency.fitting.problem import (
     AbstractMethod,
     Diverged,
@@ -43,10 +43,16 @@ class Descent(AbstractMethod):
             a second at most.
         devices: share each batch among these; by default among all local devices
             where their number divides the batch.
+        ema: the decay a step, 0.999 say, of a running mean of the weights, which is
+            then what is validated and returned; over fewer than 1 / (1 - ema) steps it
+            is their mean.
+        precision: the type to which the weights are cast for the training loss,
+            `jnp.bfloat16`: networks on maps multiply in it. The weights themselves, the
+            optimiser, statistics, states and the validation keep their own.
 
     Raises:
-        InputError: a number below 1; more devices asked for than divide the batch; a
-            horizon of the curriculum longer than the windows.
+        InputError: a number below 1, an `ema` that is no decay; more devices asked for
+            than divide the batch; a horizon of the curriculum longer than the windows.
     """
 
     optimiser: optax.GradientTransformation
@@ -56,12 +62,19 @@ class Descent(AbstractMethod):
     patience: int | None = eqx.field(static=True, default=None)  # [epochs]
     checkpoint_every: int | None = eqx.field(static=True, default=None)  # [steps]
     devices: tuple[Any, ...] | None = eqx.field(static=True, default=None)
+    ema: float | None = eqx.field(static=True, default=None)  # a step
+    precision: DTypeLike | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         for name in ("epochs", "batch", "patience", "checkpoint_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}, at least 1 was expected")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise InputError(
+                f"ema is {self.ema}, a decay between 0 and 1 was expected: 0.999 is a "
+                "mean over about 1,000 steps"
+            )
 
     def solve(self, problem: Problem, free: Free, run: Run) -> Fitted:
         if self.patience is not None and problem.validation is None:
@@ -72,11 +85,22 @@ class Descent(AbstractMethod):
         self._check_curriculum(problem, free)
         batch = min(self.batch, len(problem.windows))
         mesh = self._mesh(batch)
-        plan = Plan(problem, self.optimiser, run.key, batch, self.patience, mesh)
+        plan = Plan(
+            problem,
+            self.optimiser,
+            run.key,
+            len(problem.windows),
+            batch,
+            self.patience,
+            mesh,
+            self.ema,
+            self.precision,
+        )
         progress = Progress.start(plan, free, self.epochs)
         checkpoints = None
         if run.directory is not None:
             settings = (self.epochs, batch, self.curriculum, self.patience)
+            settings += (self.ema, str(self.precision))
             mark = fingerprint(problem, self.optimiser, run.key, free, settings)
             checkpoints = Checkpoints(
                 run.directory,
@@ -91,13 +115,13 @@ class Descent(AbstractMethod):
         return self._fitted(plan, progress)
 
     def _check_curriculum(self, problem: Problem, free: Free) -> None:
-        if self.curriculum and not isinstance(problem.loss, RolloutLoss):
+        if self.curriculum and not isinstance(problem.loss, AbstractRolloutLoss):
             raise InputError(
                 "a curriculum changes the horizon of a RolloutLoss and the loss is "
                 f"{problem.loss!r}: use RolloutLoss, or leave the curriculum out"
             )
         for _, horizon in self.curriculum:
-            stage = dataclasses.replace(problem.loss, horizon=horizon)
+            stage = problem.loss.with_horizon(horizon)
             stage.check(problem.cell(free), problem.windows.length, "training")
 
     def _mesh(self, batch: int) -> jax.sharding.Mesh | None:
@@ -122,7 +146,7 @@ class Descent(AbstractMethod):
         ]
         ahead = [start for start, _ in self.curriculum if start > epoch]
         if begun:
-            loss = dataclasses.replace(loss, horizon=max(begun)[1])
+            loss = loss.with_horizon(max(begun)[1])
         return loss, min([self.epochs, *ahead])
 
     def _loop(
@@ -160,7 +184,7 @@ class Descent(AbstractMethod):
         history = {"train_loss": np.asarray(progress.train_loss)[:epochs]}
         if plan.problem.validation is not None:
             history["validation_loss"] = np.asarray(progress.validation_loss)[:epochs]
-        best = progress.best if epochs else progress.free
+        best = progress.best if epochs else progress.chosen
         cell = plan.problem.cell(best)
         fitted = Fitted(cell, history, int(progress.best_epoch), best.initial)
         if bool(progress.failed):

@@ -1,118 +1,158 @@
 """What a fit brings down: the error of a roll-out against a window of states."""
 
+import abc
+import dataclasses
+from typing import Any, Self
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from tendency.cell import AbstractCell, Carry, Constant, Ramp
+from tendency.cell import AbstractCell, Constant
 from tendency.errors import InputError
-from tendency.forecasting import spin_up
+from tendency.fitting.rollout import (
+    Told,
+    check_horizon,
+    check_length,
+    like,
+    roll_out,
+)
+from tendency.fitting.terms import AbstractTerm, frame_of
 from tendency.windows import Window
 
 
-class RolloutLoss(eqx.Module):
+class AbstractRolloutLoss(eqx.Module):
+    """A loss of forecasts over a horizon, which a curriculum may change."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, cell: Any, window: Window, *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, ""]:
+        """Of one window; without a key, as in validation, nothing is drawn anew."""
+
+    @abc.abstractmethod
+    def with_horizon(self, horizon: int) -> Self:
+        """The same over so many steps."""
+
+    @abc.abstractmethod
+    def check(self, cell: Any, length: int, name: str) -> None:
+        """Whether the cell suits, and the windows called `name`, of `length` times.
+
+        Raises:
+            InputError: it does not, or they are too short.
+        """
+
+
+class RolloutLoss(AbstractRolloutLoss):
     """The weighted mean square of a roll-out's errors over `horizon` steps.
 
     The cell spins up on the first `cell.spin_up_steps + 1` states of the window and
     runs free over the rest; with `teacher_forcing` each step starts from the observed
     state instead. Where the window carries an `initial` state the roll-out starts there
     and its misfit to the observed one counts too.
+
+    Arguments:
+        horizon: steps; `None`: all the window.
+        scale: divides the errors [units of the state].
+        areas: weights of the components, the same at all times: of an area, a layer's
+            mass. They broadcast against the state from the right, (row, 1) of maps, and
+            multiply the weights of the windows.
+        noise: the deviation of Gaussian noise on the states that the cell reads (the
+            history, the start, all of them with `teacher_forcing`) in training, so that
+            it learns to mend its own errors [units of the state].
+        terms: what else is brought down, of the maps that `frame` lays out.
+        frame: by default the cell's own.
+        checkpoint: recompute the steps in the gradient, as of `forecast`: less memory.
+
+    Source of `noise`: Sanchez-Gonzalez et al. (2020, arXiv:2002.09405), section 4.3.
+
+    Raises:
+        InputError: a horizon below 1.
     """
 
-    horizon: int | None = eqx.field(static=True, default=None)  # None: all the window
+    horizon: int | None = eqx.field(static=True, default=None)
     teacher_forcing: bool = eqx.field(static=True, default=False)
-    scale: Constant | None = None  # divides the errors [units of the state]
+    scale: Constant | None = None
+    areas: Constant | None = None
+    noise: Constant | None = None
+    terms: tuple[AbstractTerm, ...] = ()
+    frame: Any = None
+    checkpoint: bool | int = eqx.field(static=True, default=False)
 
     def __check_init__(self):
-        if self.horizon is not None and self.horizon < 1:
-            raise InputError(
-                f"the horizon is {self.horizon} steps, at least 1 is needed"
-            )
+        check_horizon(self.horizon)
 
     def __call__(
         self, cell: AbstractCell, window: Window, *, key: PRNGKeyArray | None = None
     ) -> Float[Array, ""]:
-        """Σ w e² / Σ w over lead times and components; `key` makes steps stochastic."""
-        errors, weights = self._errors(cell, window, key)
-        pairs = zip(jax.tree.leaves(errors), jax.tree.leaves(weights), strict=True)
+        """Σ w e² / Σ w over lead times and components, and the terms.
+
+        `key` makes steps stochastic and draws the noise.
+        """
+        told = self._told(cell, window, key)
+        errors = self._errors(told)
+        pairs = zip(jax.tree.leaves(errors), jax.tree.leaves(told.weights), strict=True)
         sums = [(jnp.sum(w * e**2), jnp.sum(w)) for e, w in pairs]
         total = sum(n for _, n in sums)
-        return sum(s for s, _ in sums) / jnp.where(total > 0, total, 1)  # pyright: ignore
+        value = sum(s for s, _ in sums) / jnp.where(total > 0, total, 1)  # pyright: ignore
+        if not self.terms:
+            return value
+        frame = frame_of(cell) if self.frame is None else self.frame
+        maps = (
+            jax.vmap(frame.maps)(told.states),
+            jax.vmap(frame.maps)(told.truth),
+            jax.vmap(frame.laid_out)(told.weights),
+        )
+        return value + sum(
+            term.weight * term(*maps).astype(value.dtype) for term in self.terms
+        )
 
     def residuals(self, cell: AbstractCell, window: Window) -> PyTree[Array]:
-        """√w e, whose sum of squares a least-squares method brings down."""
-        errors, weights = self._errors(cell, window, None)
-        return jax.tree.map(lambda e, w: jnp.sqrt(w) * e, errors, weights)
-
-    def check(self, cell: AbstractCell, length: int, name: str) -> None:
-        """Whether the windows called `name`, of `length` times, are long enough.
+        """√w e, whose sum of squares a least-squares method brings down.
 
         Raises:
-            InputError: they do not hold the history and the horizon.
+            InputError: there are terms, which are no sums of squares of errors.
         """
-        needed = cell.spin_up_steps + 1 + (self.horizon or 1)
-        if length < needed:
+        if self.terms:
             raise InputError(
-                f"{name} windows of {length} times were given and {needed} are needed "
-                f"({cell.spin_up_steps} to spin up, 1 to start, {self.horizon or 1} to "
-                "forecast): cut longer windows or shorten the horizon"
+                f"the loss has {len(self.terms)} terms beside the squares of its "
+                "errors, least squares cannot take them: leave them out, or fit by "
+                "Descent"
             )
+        told = self._told(cell, window, None)
+        return jax.tree.map(
+            lambda e, w: jnp.sqrt(w) * e, self._errors(told), told.weights
+        )
 
-    def _errors(self, cell, window, key):
-        start = cell.spin_up_steps
-        steps = window_length(window) - start - 1
-        steps = steps if self.horizon is None else self.horizon
+    def with_horizon(self, horizon: int) -> Self:
+        return dataclasses.replace(self, horizon=horizon)
 
-        def part(series, first, last):
-            return jax.tree.map(lambda a: a[first:last], series)
+    def check(self, cell: AbstractCell, length: int, name: str) -> None:
+        check_length(cell, length, self.horizon, name)
+        if self.terms and self.frame is None:
+            frame_of(cell)
 
-        history = part(window.states, 0, start + 1)
-        carry = spin_up(cell, history, part(window.forcing, 0, start + 1))
-        free_start = window.initial is not None
-        if free_start:
-            carry = Carry(window.initial, carry.memory)
-        first = carry.state
-        target = part(window.states, start + 1, start + 1 + steps)
-        ramps = None
-        if window.forcing is not None:
-            ramps = Ramp(
-                part(window.forcing, start, start + steps),
-                part(window.forcing, start + 1, start + 1 + steps),
-            )
-        keys = None if key is None else jax.random.split(key, steps)
+    def _told(
+        self, cell: AbstractCell, window: Window, key: PRNGKeyArray | None
+    ) -> Told:
+        return roll_out(
+            cell,
+            window,
+            self.horizon,
+            teacher_forcing=self.teacher_forcing,
+            noise=self.noise,
+            areas=self.areas,
+            checkpoint=self.checkpoint,
+            key=key,
+        )
 
-        def advance(carry, inputs):
-            observed, here, step_key = inputs
-            new = cell.step(carry, here, key=step_key)
-            onward = Carry(observed, new.memory) if self.teacher_forcing else new
-            return onward, new.state
-
-        _, states = jax.lax.scan(advance, carry, (target, ramps, keys), length=steps)
-        if free_start:
-            start_of = lambda a, b: jnp.concatenate([a[None], b])  # noqa: E731
-            states = jax.tree.map(start_of, first, states)
-            target = part(window.states, start, start + 1 + steps)
-        errors = jax.tree.map(jnp.subtract, states, target)
-        if self.scale is not None:
-            errors = jax.tree.map(
-                lambda e, s: e / jnp.broadcast_to(s, e.shape), errors, self.scale.value
-            )
-        if window.weights is None:
-            return errors, jax.tree.map(jnp.ones_like, errors)
-        weights = part(window.weights, start + 1 - free_start, start + 1 + steps)
-        if len(jax.tree.leaves(weights)) == 1 != len(jax.tree.leaves(errors)):
-            (weight,) = jax.tree.leaves(weights)
-            weights = jax.tree.map(lambda _: weight, errors)
-        return errors, jax.tree.map(_broadcast, weights, errors)
-
-
-def window_length(window: Window) -> int:
-    """The number of times in a window."""
-    return jax.tree.leaves(window.states)[0].shape[0]
-
-
-def _broadcast(weight: Array, error: Array) -> Array:
-    """Weights of leading axes only, over all the axes of the error."""
-    shape = weight.shape + (1,) * (error.ndim - weight.ndim)
-    return jnp.broadcast_to(weight.reshape(shape), error.shape).astype(error.dtype)
+    def _errors(self, told: Told) -> PyTree[Array]:
+        errors = jax.tree.map(jnp.subtract, told.states, told.truth)
+        if self.scale is None:
+            return errors
+        return jax.tree.map(
+            lambda e, s: e / jnp.broadcast_to(s, e.shape),
+            errors,
+            like(self.scale.value, errors),
+        )

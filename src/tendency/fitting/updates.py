@@ -5,6 +5,7 @@ and entered anywhere.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -12,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, DTypeLike, Float, Int, PRNGKeyArray, PyTree
 
 from tendency.fitting.problem import Free, Problem
+from tendency.windows import Window
 
 
 class Progress(eqx.Module):
@@ -25,6 +27,7 @@ class Progress(eqx.Module):
     moments: PyTree[Array]  # the optimiser's
     order: Int[Array, " window"]  # of the windows in this epoch
     running_loss: Float[Array, ""]  # summed over the steps of this epoch
+    average: Free | None  # of the weights so far, where they are averaged
     best: Free
     best_loss: Float[Array, ""]
     best_epoch: Int[Array, ""]
@@ -41,8 +44,9 @@ class Progress(eqx.Module):
             step=jnp.zeros((), jnp.int32),
             free=free,
             moments=plan.optimiser.init(free),  # pyright: ignore
-            order=jnp.arange(len(plan.problem.windows), dtype=jnp.int32),
+            order=jnp.arange(plan.windows, dtype=jnp.int32),
             running_loss=jnp.zeros((), real),
+            average=None if plan.ema is None else jax.tree.map(jnp.array, free),
             best=jax.tree.map(jnp.array, free),
             best_loss=jnp.asarray(jnp.inf, real),
             best_epoch=jnp.asarray(-1, jnp.int32),
@@ -55,6 +59,11 @@ class Progress(eqx.Module):
         """How many epochs of `steps` updates are done."""
         return int(self.step) // steps
 
+    @property
+    def chosen(self) -> Free:
+        """What is validated and returned."""
+        return self.free if self.average is None else self.average
+
 
 class Plan(eqx.Module):
     """All that stays the same during a fit."""
@@ -62,24 +71,42 @@ class Plan(eqx.Module):
     problem: Problem
     optimiser: optax.GradientTransformation
     key: PRNGKeyArray
+    windows: int = eqx.field(static=True)
     batch: int = eqx.field(static=True)
     patience: int | None = eqx.field(static=True)  # [epochs]
     mesh: Mesh | None = eqx.field(static=True)  # devices that share a batch
+    ema: float | None = eqx.field(static=True, default=None)  # a step
+    precision: DTypeLike | None = eqx.field(static=True, default=None)  # of products
 
     @property
     def steps(self) -> int:
         """Updates in an epoch."""
-        return len(self.problem.windows) // self.batch
+        return self.windows // self.batch
 
     def loss(self, free: Free, index: Array, key: PRNGKeyArray, loss) -> Array:
         """The mean loss of the windows at `index`."""
         sample = jax.vmap(lambda i: self.problem.sample(free, i))(index)
+        return self.sample_loss(free, sample, key, loss)
+
+    def sample_loss(self, free: Free, sample: Window, key: PRNGKeyArray, loss) -> Array:
+        """The mean loss of a batch of windows."""
         if self.mesh is not None:
             shared = NamedSharding(self.mesh, PartitionSpec("batch"))
             sample = jax.lax.with_sharding_constraint(sample, shared)
-        cell = self.problem.cell(free)
+        cell = self.problem.cell(self.lowered(free))
         keys = jax.random.split(key, self.batch)
         return jax.vmap(lambda w, k: loss(cell, w, key=k))(sample, keys).mean()
+
+    def lowered(self, free: Free) -> Free:
+        """The weights in the precision of the products."""
+        if self.precision is None:
+            return free
+
+        def lower(a):
+            real = jnp.issubdtype(a.dtype, jnp.floating)
+            return a.astype(self.precision) if real else a
+
+        return Free(jax.tree.map(lower, free.weights), free.initial)
 
     def validate(self, free: Free) -> Array:
         """The mean loss of the validation windows, deterministic steps."""
@@ -110,35 +137,63 @@ def advance(fixed: tuple[Plan, Any, Array], progress: Progress) -> Progress:
         epoch, within = now.step // plan.steps, now.step % plan.steps
 
         def shuffled(order):
-            key = jax.random.fold_in(jax.random.fold_in(plan.key, 0), epoch)
-            return jax.random.permutation(key, order.shape[0]).astype(order.dtype)
+            drawn = jax.random.permutation(epoch_key(plan.key, epoch), order.shape[0])
+            return drawn.astype(order.dtype)
 
         order = jax.lax.cond(within == 0, shuffled, lambda o: o, now.order)
         index = jax.lax.dynamic_slice_in_dim(order, within * plan.batch, plan.batch)
-        key = jax.random.fold_in(jax.random.fold_in(plan.key, 1), now.step)
-        value, slope = jax.value_and_grad(plan.loss)(now.free, index, key, loss)
-        with jax.numpy_dtype_promotion("standard"):  # Optax cannot do with less
-            change, moments = plan.optimiser.update(slope, now.moments, now.free)  # pyright: ignore
-            free = optax.apply_updates(now.free, change)  # pyright: ignore
-        good = jnp.isfinite(value) & _all_finite(free)
-        keep = lambda new, old: jnp.where(good, new, old)  # noqa: E731
-        free, moments = jax.tree.map(keep, (free, moments), (now.free, now.moments))
-        running = jnp.where(within == 0, 0, now.running_loss) + value
-        new = dataclasses.replace(
-            now,
-            step=now.step + good.astype(jnp.int32),
-            free=free,
-            moments=moments,
-            order=order,
-            running_loss=running,
-            failed=~good,
-        )
-        ends = good & (within == plan.steps - 1)
+        now = dataclasses.replace(now, order=order)
+        new = updated(plan, now, lambda free, key: plan.loss(free, index, key, loss))
+        ends = ~new.failed & (within == plan.steps - 1)
         return jax.lax.cond(
-            ends, lambda p: _epoch_end(plan, p, epoch), lambda p: p, new
+            ends,
+            lambda p: epoch_end(plan, p, epoch, lambda: plan.validate(p.chosen)),
+            lambda p: p,
+            new,
         )
 
     return jax.lax.while_loop(wanted, update, progress)
+
+
+def epoch_key(key: PRNGKeyArray, epoch: int | Array) -> PRNGKeyArray:
+    """The key of the order of the windows in an epoch."""
+    return jax.random.fold_in(jax.random.fold_in(key, 0), epoch)
+
+
+def updated(
+    plan: Plan, now: Progress, of: Callable[[Free, PRNGKeyArray], Array]
+) -> Progress:
+    """One step down the loss `of(free, key)`; one that is not finite moves nothing."""
+    within = now.step % plan.steps
+    key = jax.random.fold_in(jax.random.fold_in(plan.key, 1), now.step)
+    value, slope = jax.value_and_grad(of)(now.free, key)
+    with jax.numpy_dtype_promotion("standard"):  # Optax cannot do with less
+        change, moments = plan.optimiser.update(slope, now.moments, now.free)  # pyright: ignore
+        free = optax.apply_updates(now.free, change)  # pyright: ignore
+    good = jnp.isfinite(value) & _all_finite(free)
+    average = None
+    if plan.ema is not None:
+        # A mean over all steps to begin with: the first weights are soon forgotten.
+        t = now.step.astype(value.dtype)
+        share = jnp.maximum(1 - plan.ema, 1 / (t + 2))
+
+        def toward(old, new):
+            return old + share.astype(old.dtype) * (new - old)
+
+        average = jax.tree.map(toward, now.average, free)
+    keep = lambda new, old: jnp.where(good, new, old)  # noqa: E731
+    free, moments, average = jax.tree.map(
+        keep, (free, moments, average), (now.free, now.moments, now.average)
+    )
+    return dataclasses.replace(
+        now,
+        step=now.step + good.astype(jnp.int32),
+        free=free,
+        moments=moments,
+        average=average,
+        running_loss=jnp.where(within == 0, 0, now.running_loss) + value,
+        failed=~good,
+    )
 
 
 def out_of_patience(plan: Plan, progress: Progress) -> Array:
@@ -147,20 +202,23 @@ def out_of_patience(plan: Plan, progress: Progress) -> Array:
     return done - 1 - progress.best_epoch >= (plan.patience or 0)
 
 
-def _epoch_end(plan: Plan, now: Progress, epoch: Array) -> Progress:
+def epoch_end(
+    plan: Plan, now: Progress, epoch: Array, validate: Callable[[], Array]
+) -> Progress:
+    """The losses of the epoch noted, and its weights kept if they are the best."""
     train = now.train_loss.at[epoch].set(now.running_loss / plan.steps)
     if plan.problem.validation is None:  # nothing to choose by: the latest is kept
         return dataclasses.replace(
-            now, train_loss=train, best=now.free, best_epoch=epoch
+            now, train_loss=train, best=now.chosen, best_epoch=epoch
         )
-    value = plan.validate(now.free)
+    value = validate()
     better = value < now.best_loss
     keep = lambda new, old: jnp.where(better, new, old)  # noqa: E731
     return dataclasses.replace(
         now,
         train_loss=train,
         validation_loss=now.validation_loss.at[epoch].set(value),
-        best=jax.tree.map(keep, now.free, now.best),
+        best=jax.tree.map(keep, now.chosen, now.best),
         best_loss=keep(value, now.best_loss),
         best_epoch=keep(epoch, now.best_epoch),
     )

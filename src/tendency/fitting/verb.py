@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from tendency.cell import trainable
 from tendency.errors import InputError
 from tendency.fitting.joint import JointFit
-from tendency.fitting.loss import RolloutLoss
+from tendency.fitting.loss import AbstractRolloutLoss, RolloutLoss
 from tendency.fitting.problem import AbstractMethod, Fitted, Free, Problem, Run
 from tendency.observing import Observations
 from tendency.windows import Windows
@@ -66,7 +66,7 @@ def fit(
     """
     _check(data, method, first_guess, forcing)
     for name, windows in (("training", data), ("validation", validation)):
-        if isinstance(windows, Windows) and isinstance(loss, RolloutLoss):
+        if isinstance(windows, Windows) and isinstance(loss, AbstractRolloutLoss):
             loss.check(cell, windows.length, name)
     spec = trainable(cell)
     if where is not None:

@@ -147,11 +147,14 @@ class Frame(eqx.Module):
 
     def maps(self, state: Float[Array, "*state"]) -> Maps:
         """The standardised maps, zero where there is no point."""
-        anomaly = self.state.apply(state.astype(self.dtype))
+        return self.laid_out(self.state.apply(state.astype(self.dtype)))
+
+    def laid_out(self, values: Float[Array, "*state"]) -> Maps:
+        """The components of a state as maps, as they are, zero where is no point."""
         if self.points is not None:
-            flat = jnp.zeros(math.prod(self.shape), self.dtype)
-            return flat.at[self.points.value].set(anomaly).reshape(self.shape)
-        return jnp.where(self.mask.value > 0, anomaly, 0)
+            flat = jnp.zeros(math.prod(self.shape), values.dtype)
+            return flat.at[self.points.value].set(values).reshape(self.shape)
+        return jnp.where(self.mask.value > 0, values, 0)
 
     def values(self, maps: Maps) -> Float[Array, "*state"]:
         """The components of a state in maps, as they are."""

@@ -1,6 +1,7 @@
 """The cell that forecasts with a network from maps to maps."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -24,6 +25,9 @@ class MapStepper(AbstractCell):
         dt: the time between two states [time unit of the data].
         lags: the states that are read.
         increments: whether the network gives an increment or a value.
+        noise: maps of white noise that the network reads after the others, drawn from
+            the key of the step, zero without one: what it makes of them is a model
+            error, learned by `tendency.fitting.EnsembleLoss`.
     """
 
     network: AbstractMapNetwork
@@ -31,6 +35,7 @@ class MapStepper(AbstractCell):
     dt: float = eqx.field(static=True)
     lags: int = eqx.field(static=True)
     increments: bool = eqx.field(static=True)
+    noise: int = eqx.field(static=True)  # [maps]
 
     def __init__(
         self,
@@ -40,18 +45,20 @@ class MapStepper(AbstractCell):
         *,
         lags: int = 1,
         increments: bool = True,
+        noise: int = 0,
     ):
         """All as said above.
 
         Raises:
-            InputError: the network does not fit the frame; `dt` or `lags` is
+            InputError: the network does not fit the frame; `dt`, `lags` or `noise` is
                 impossible.
         """
         check_step(dt)
         at_least(1, lags=lags)
-        check_network(network.sizes, network.conditions, frame, lags)
+        at_least(0, noise=noise)
+        check_network(network.sizes, network.conditions, frame, lags, noise)
         self.network, self.frame, self.dt = network, frame, dt
-        self.lags, self.increments = lags, increments
+        self.lags, self.increments, self.noise = lags, increments, noise
 
     @property
     def spin_up_steps(self) -> int:
@@ -68,24 +75,35 @@ class MapStepper(AbstractCell):
         if carry.memory is not None:
             states = jnp.concatenate([carry.memory, states])
         x, condition = self.frame.inputs(states, forcing)
+        if self.noise:
+            drawn = jnp.zeros((self.noise, *self.frame.grid), x.dtype)
+            if key is not None:
+                drawn = jax.random.normal(key, drawn.shape, x.dtype) * self.frame.land
+            x = jnp.concatenate([x, drawn])
         y = self.network(x, self.frame.land, condition)
         new = self.frame.after(carry.state, y, self.increments)
         return Carry(new, None if carry.memory is None else states[1:])
 
 
 def check_network(
-    sizes: tuple[int, int], conditions: int, frame: Frame, lags: int = 1
+    sizes: tuple[int, int],
+    conditions: int,
+    frame: Frame,
+    lags: int = 1,
+    noise: int = 0,
 ) -> None:
     """Whether a network reads and gives what the frame holds.
 
     Raises:
         InputError: it does not.
     """
-    wanted = (frame.reads(lags), frame.shape[0])
+    wanted = (frame.reads(lags) + noise, frame.shape[0])
+    beside = f", {noise} of noise" if noise else ""
     if sizes != wanted or conditions != frame.conditions:
         raise InputError(
             f"the network reads {sizes[0]} channels and {conditions} numbers and gives "
             f"{sizes[1]} channels; {wanted[0]} ({lags} x {frame.shape[0]} variables, "
-            f"the mask, {frame.forcing_maps} maps of forcing), {frame.conditions} and "
-            f"{wanted[1]} were expected: build it with these sizes"
+            f"the mask, {frame.forcing_maps} maps of forcing{beside}), "
+            f"{frame.conditions} and {wanted[1]} were expected: build it with these "
+            "sizes"
         )
