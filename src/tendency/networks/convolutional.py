@@ -15,6 +15,7 @@ from jaxtyping import Array, DTypeLike, Float, Int, PRNGKeyArray, PyTree
 from tendency.cell import AbstractCell, Carry, Constant, Standardisation
 from tendency.errors import InputError
 from tendency.networks.dense import Activation, at_least, check_step, float_type
+from tendency.networks.maps.convolution import convolve
 
 
 class Convolutional(AbstractCell):
@@ -177,4 +178,5 @@ class Convolutional(AbstractCell):
 def _convolved(
     x: Float[Array, "in row column"], kernel: Float[Array, "out in height width"]
 ) -> Float[Array, "out row column"]:
-    return jax.lax.conv(x[None], kernel, (1, 1), "SAME")[0]
+    reach = kernel.shape[-1] // 2
+    return convolve(x, kernel, zeros=(reach, reach))

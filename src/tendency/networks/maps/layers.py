@@ -20,7 +20,6 @@ from tendency.networks.maps.convolution import convolve
 Edge = Literal["zero", "reflect", "periodic", "replicate"]
 Mask = Float[Array, "1 row column"]
 _MODES: dict[str, Any] = {
-    "zero": "constant",
     "reflect": "reflect",
     "periodic": "wrap",
     "replicate": "edge",
@@ -56,29 +55,34 @@ class Edges(eqx.Module):
                     f"{', '.join(get_args(Edge))} was expected"
                 )
 
-    def pad(
-        self, x: Float[Array, "channel row column"], reach: int
-    ) -> Float[Array, "channel wider_row wider_column"]:
-        """The map with `reach` more points on each side.
+    def convolve(
+        self,
+        x: Float[Array, "in row column"],
+        kernel: Float[Array, "out in size size"],
+        stride: int = 1,
+    ) -> Float[Array, "out strided_row strided_column"]:
+        """K ∗ x with an odd kernel, at every point or every stride-th.
 
         Raises:
             InputError: the map has too few points for its edges.
         """
-        if reach == 0:
-            return x
-        for edge, size in zip((self.rows, self.columns), x.shape[1:], strict=True):
+        reach, zeros = kernel.shape[-1] // 2, []
+        for axis, edge in enumerate((self.rows, self.columns), start=1):
+            if edge == "zero":  # which cost no copy of the map
+                zeros.append(reach)
+                continue
+            zeros.append(0)
             least = {"reflect": reach + 1, "periodic": reach}.get(edge, 1)
-            if size < least:
+            if x.shape[axis] < least:
                 raise InputError(
                     f"a map of {x.shape[1]} x {x.shape[2]} points was given and its "
                     f"{edge} edge needs {least}: give a larger map, a smaller kernel, "
                     "fewer levels or another edge"
                 )
-        if self.rows == self.columns:
-            around = ((0, 0), (reach, reach), (reach, reach))
-            return jnp.pad(x, around, mode=_MODES[self.rows])
-        x = jnp.pad(x, ((0, 0), (reach, reach), (0, 0)), mode=_MODES[self.rows])
-        return jnp.pad(x, ((0, 0), (0, 0), (reach, reach)), mode=_MODES[self.columns])
+            around = [(0, 0), (0, 0), (0, 0)]
+            around[axis] = (reach, reach)
+            x = jnp.pad(x, around, mode=_MODES[edge])
+        return convolve(x, kernel, stride, (zeros[0], zeros[1]))
 
 
 class Convolution(eqx.Module):
@@ -124,15 +128,15 @@ class Convolution(eqx.Module):
         self, x: Float[Array, "in row column"], mask: Mask | None = None
     ) -> Float[Array, "out strided_row strided_column"]:
         """In the type of the kernel; the mask is read with `partial` alone."""
-        x, reach = x.astype(self.kernel.dtype), self.kernel.shape[-1] // 2
+        x = x.astype(self.kernel.dtype)
         bias = self.bias[:, None, None]
         if not self.edges.partial:
-            return convolve(self.edges.pad(x, reach), self.kernel, self.stride) + bias
+            return self.edges.convolve(x, self.kernel, self.stride) + bias
         here = jnp.ones((1, *x.shape[1:]), x.dtype)
         here = here if mask is None else mask.astype(x.dtype)
-        y = convolve(self.edges.pad(x * here, reach), self.kernel, self.stride)
+        y = self.edges.convolve(x * here, self.kernel, self.stride)
         window = jnp.ones((1, 1, *self.kernel.shape[2:]), x.dtype)
-        seen = convolve(self.edges.pad(here, reach), window, self.stride)
+        seen = self.edges.convolve(here, window, self.stride)
         share = window.size / jnp.where(seen > 0, seen, window.size)
         return y * share + bias
 
