@@ -121,6 +121,25 @@ def limits(rows: Sequence[Row]) -> str:
     return _table(names, lines)
 
 
+def loading(rows: Sequence[Row]) -> str:
+    """What it costs to read the samples while a network is trained."""
+    names = ["what", "step, in memory", "step, read", "more", "reading alone"]
+    names += ["asked", "reached"]
+    lines = [
+        [
+            row["what"],
+            seconds(row["memory"]),
+            seconds(row["read"]),
+            f"{100 * row['more']:.1f} %",
+            f"{100 * row['alone'] / row['memory']:.1f} % of a step",
+            "< 5 %",
+            _yes(row["more"] < 0.05),
+        ]
+        for row in rows
+    ]
+    return _table(names, lines)
+
+
 def seconds(value: float) -> str:
     """Three digits and a unit."""
     for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):

@@ -66,30 +66,7 @@ class Windows(eqx.Module):
                 "number was expected: cut them to a common period"
             )
         size = sizes.pop()
-        segments = [size] if segments is None else list(segments)
-        if sum(segments) != size:
-            raise InputError(
-                f"the segments hold {sum(segments)} times and the series {size}: give "
-                "the length of each contiguous stretch"
-            )
-        if length < 1 or stride < 1:
-            raise InputError(
-                f"a window of {length} times every {stride} was asked for, both must "
-                "be at least 1"
-            )
-        ends = np.cumsum(segments)
-        starts = np.concatenate(
-            [
-                np.arange(end - n, end - length + 1, stride)
-                for n, end in zip(segments, ends, strict=True)
-            ]
-        )
-        if starts.size == 0:
-            raise InputError(
-                f"the longest contiguous stretch has {max(segments)} times and a "
-                f"window needs {length}: give a longer series, or a shorter history "
-                "or horizon"
-            )
+        starts = window_starts(size, length, stride, segments)
         _check_forcing(forcing)
         _check_weights(weights)
         states, weights = _filled(states, weights)
@@ -129,6 +106,41 @@ class Windows(eqx.Module):
     def all(self) -> Window:
         """Every window, stacked along a leading axis."""
         return jax.vmap(self.take)(jnp.arange(len(self)))
+
+
+def window_starts(
+    size: int, length: int, stride: int, segments: Sequence[int] | None
+) -> Int[np.ndarray, " window"]:
+    """Where the windows of a series of `size` times start, none across a joint.
+
+    Raises:
+        InputError: too few times, or segments that are not of the series.
+    """
+    segments = [size] if segments is None else list(segments)
+    if sum(segments) != size:
+        raise InputError(
+            f"the segments hold {sum(segments)} times and the series {size}: give "
+            "the length of each contiguous stretch"
+        )
+    if length < 1 or stride < 1:
+        raise InputError(
+            f"a window of {length} times every {stride} was asked for, both must "
+            "be at least 1"
+        )
+    ends = np.cumsum(segments)
+    starts = np.concatenate(
+        [
+            np.arange(end - n, end - length + 1, stride)
+            for n, end in zip(segments, ends, strict=True)
+        ]
+    )
+    if starts.size == 0:
+        raise InputError(
+            f"the longest contiguous stretch has {max(segments)} times and a "
+            f"window needs {length}: give a longer series, or a shorter history "
+            "or horizon"
+        )
+    return starts
 
 
 def _check_forcing(forcing: PyTree) -> None:

@@ -1,7 +1,7 @@
 """Stochastic gradient descent: the method, and the host's side of its loop."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -23,14 +23,16 @@ from tendency.fitting.problem import (
     Problem,
     Run,
 )
-from tendency.fitting.updates import Plan, Progress, advance
+from tendency.fitting.streaming import in_memory, stream
+from tendency.fitting.updates import Plan, Progress, advance, out_of_patience
 
 
 class Descent(AbstractMethod):
     """Mini-batch gradient descent by any Optax optimiser.
 
     Batches are drawn on the device without replacement, epoch by epoch; the windows
-    that do not fill a last batch are left out of that epoch.
+    that do not fill a last batch are left out of that epoch. `LazyWindows` are read by
+    the host while the device works on the batches before.
 
     The weights returned are those of the epoch with the smallest validation loss, or
     the last ones where there is no validation data.
@@ -85,8 +87,9 @@ class Descent(AbstractMethod):
         self._check_curriculum(problem, free)
         batch = min(self.batch, len(problem.windows))
         mesh = self._mesh(batch)
+        held, lazy = in_memory(problem)
         plan = Plan(
-            problem,
+            held,
             self.optimiser,
             run.key,
             len(problem.windows),
@@ -101,7 +104,8 @@ class Descent(AbstractMethod):
         if run.directory is not None:
             settings = (self.epochs, batch, self.curriculum, self.patience)
             settings += (self.ema, str(self.precision))
-            mark = fingerprint(problem, self.optimiser, run.key, free, settings)
+            settings += tuple(windows.digest() for windows in lazy)
+            mark = fingerprint(held, self.optimiser, run.key, free, settings)
             checkpoints = Checkpoints(
                 run.directory,
                 mark,
@@ -111,8 +115,12 @@ class Descent(AbstractMethod):
         if mesh is not None:
             everywhere = NamedSharding(mesh, PartitionSpec())
             plan, progress = eqx.filter_shard((plan, progress), everywhere)
-        progress = self._loop(plan, progress, run, checkpoints)
-        return self._fitted(plan, progress)
+        if lazy:
+            after = self._after(plan, progress, run, checkpoints)
+            progress = stream(plan, lazy, progress, self.epochs, self._stage, after)
+        else:
+            progress = self._loop(plan, progress, run, checkpoints)
+        return self._fitted(plan, progress, problem.validation is not None)
 
     def _check_curriculum(self, problem: Problem, free: Free) -> None:
         if self.curriculum and not isinstance(problem.loss, AbstractRolloutLoss):
@@ -179,10 +187,36 @@ class Descent(AbstractMethod):
                 break
         return progress
 
-    def _fitted(self, plan: Plan, progress: Progress) -> Fitted:
+    def _after(
+        self, plan: Plan, progress: Progress, run: Run, checkpoints: Checkpoints | None
+    ) -> Callable[[Progress, int], bool]:
+        """What is done after a step of windows that are read: whether to go on."""
+        every, last = self.checkpoint_every, self.epochs * plan.steps
+        noted = progress.epoch(plan.steps)
+
+        def after(now: Progress, step: int) -> bool:
+            nonlocal noted
+            ends = step % plan.steps == 0
+            due = ends if every is None else step % every == 0
+            if not (ends or due):
+                return True
+            failed, done = bool(now.failed), now.epoch(plan.steps)
+            figures, noted = _figures(now, noted, done), done
+            tired = self.patience is not None and bool(out_of_patience(plan, now))
+            if checkpoints is not None:
+                if due or failed or tired or step == last:
+                    checkpoints.save(now)
+                checkpoints.log(figures)
+            if run.report is not None and figures:
+                run.report({**figures[-1], "epochs": self.epochs})
+            return not (failed or tired)
+
+        return after
+
+    def _fitted(self, plan: Plan, progress: Progress, validated: bool) -> Fitted:
         epochs = progress.epoch(plan.steps)
         history = {"train_loss": np.asarray(progress.train_loss)[:epochs]}
-        if plan.problem.validation is not None:
+        if validated:
             history["validation_loss"] = np.asarray(progress.validation_loss)[:epochs]
         best = progress.best if epochs else progress.chosen
         cell = plan.problem.cell(best)

@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from tendency.errors import InputError
-from tendency.windows import Window, Windows
+from tendency.windows import Window
 
 
 class Free(eqx.Module):
@@ -27,9 +27,9 @@ class Problem(eqx.Module):
     """A cell split into what is free and what is fixed, and the data to fit it to."""
 
     fixed: PyTree  # the rest of the cell
-    windows: Windows
+    windows: Any  # Windows, or lazy ones, which the loop takes out: then None
     loss: Any  # RolloutLoss, or any callable of the same arguments
-    validation: Windows | None
+    validation: Any  # the same
 
     def cell(self, free: Free) -> Any:
         """The cell with the free weights in place."""

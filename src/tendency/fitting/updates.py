@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PRNGKeyArray, PyTree
 
 from tendency.fitting.problem import Free, Problem
-from tendency.windows import Window
+from tendency.windows import Window, Windows
 
 
 class Progress(eqx.Module):
@@ -111,7 +111,7 @@ class Plan(eqx.Module):
     def validate(self, free: Free) -> Array:
         """The mean loss of the validation windows, deterministic steps."""
         windows, cell = self.problem.validation, self.problem.cell(free)
-        assert windows is not None
+        assert isinstance(windows, Windows)
 
         def one(index):
             return self.problem.loss(cell, windows.take(index), key=None)
@@ -145,12 +145,13 @@ def advance(fixed: tuple[Plan, Any, Array], progress: Progress) -> Progress:
         now = dataclasses.replace(now, order=order)
         new = updated(plan, now, lambda free, key: plan.loss(free, index, key, loss))
         ends = ~new.failed & (within == plan.steps - 1)
-        return jax.lax.cond(
-            ends,
-            lambda p: epoch_end(plan, p, epoch, lambda: plan.validate(p.chosen)),
-            lambda p: p,
-            new,
-        )
+
+        def end(p: Progress) -> Progress:
+            validate = lambda: plan.validate(p.chosen)  # noqa: E731
+            given = plan.problem.validation is not None
+            return epoch_end(plan, p, epoch, validate if given else None)
+
+        return jax.lax.cond(ends, end, lambda p: p, new)
 
     return jax.lax.while_loop(wanted, update, progress)
 
@@ -170,7 +171,7 @@ def updated(
     with jax.numpy_dtype_promotion("standard"):  # Optax cannot do with less
         change, moments = plan.optimiser.update(slope, now.moments, now.free)  # pyright: ignore
         free = optax.apply_updates(now.free, change)  # pyright: ignore
-    good = jnp.isfinite(value) & _all_finite(free)
+    good = jnp.isfinite(value) & _all_finite(free) & ~now.failed
     average = None
     if plan.ema is not None:
         # A mean over all steps to begin with: the first weights are soon forgotten.
@@ -203,11 +204,11 @@ def out_of_patience(plan: Plan, progress: Progress) -> Array:
 
 
 def epoch_end(
-    plan: Plan, now: Progress, epoch: Array, validate: Callable[[], Array]
+    plan: Plan, now: Progress, epoch: Array, validate: Callable[[], Array] | None
 ) -> Progress:
     """The losses of the epoch noted, and its weights kept if they are the best."""
     train = now.train_loss.at[epoch].set(now.running_loss / plan.steps)
-    if plan.problem.validation is None:  # nothing to choose by: the latest is kept
+    if validate is None:  # nothing to choose by: the latest is kept
         return dataclasses.replace(
             now, train_loss=train, best=now.chosen, best_epoch=epoch
         )

@@ -11,22 +11,24 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from tendency.cell import trainable
 from tendency.errors import InputError
+from tendency.fitting.descent import Descent
 from tendency.fitting.joint import JointFit
 from tendency.fitting.loss import AbstractRolloutLoss, RolloutLoss
 from tendency.fitting.problem import AbstractMethod, Fitted, Free, Problem, Run
+from tendency.lazy_windows import LazyWindows
 from tendency.observing import Observations
 from tendency.windows import Windows
 
 
 def fit(
     cell: Any,
-    data: Windows | Observations | Sequence[Observations],
+    data: Windows | LazyWindows | Observations | Sequence[Observations],
     method: AbstractMethod | JointFit,
     *,
     key: PRNGKeyArray,
     loss: Callable = RolloutLoss(),  # noqa: B008
     where: Callable[[Any], Any] | None = None,
-    validation: Windows | None = None,
+    validation: Windows | LazyWindows | None = None,
     free_initial_states: bool | PyTree = False,
     first_guess: PyTree = None,
     forcing: PyTree = None,
@@ -41,7 +43,8 @@ def fit(
     Arguments:
         cell: a cell, or whatever else the loss can judge, as `AutoEncoding` does an
             auto-encoder.
-        data: `Windows`, or for `JointFit` `Observations`, whose steps are the cell's.
+        data: `Windows`, for `Descent` also `LazyWindows`, or for `JointFit`
+            `Observations`, whose steps are the cell's.
         loss: a `RolloutLoss`, or for `Descent` any `loss(cell, window, *, key)`.
         where: `where(cell)` picks the leaves to fit, as for `equinox.tree_at`; by
             default all inexact arrays outside `Constant`s.
@@ -66,7 +69,7 @@ def fit(
     """
     _check(data, method, first_guess, forcing)
     for name, windows in (("training", data), ("validation", validation)):
-        if isinstance(windows, Windows) and isinstance(loss, AbstractRolloutLoss):
+        if isinstance(windows, _WINDOWS) and isinstance(loss, AbstractRolloutLoss):
             loss.check(cell, windows.length, name)
     spec = trainable(cell)
     if where is not None:
@@ -83,11 +86,13 @@ def fit(
     folder = None if directory is None else Path(directory)
     run = Run(key, folder, report)
     if isinstance(method, JointFit):
-        assert not isinstance(data, Windows)
+        assert not isinstance(data, _WINDOWS)
         return method.solve(fixed, weights, data, first_guess, forcing, run)
-    assert isinstance(data, Windows)
+    assert isinstance(data, _WINDOWS)
     initial = None
-    if free_initial_states is True:
+    if isinstance(data, LazyWindows) or isinstance(validation, LazyWindows):
+        _check_lazy(method, free_initial_states)
+    elif free_initial_states is True:
         first = data.starts + cell.spin_up_steps
         initial = jax.tree.map(lambda a: a[first], data.states)
     elif free_initial_states is not False:
@@ -102,8 +107,24 @@ def fit(
     return method.solve(problem, Free(weights, initial), run)
 
 
+_WINDOWS = (Windows, LazyWindows)
+
+
+def _check_lazy(method: Any, free_initial_states: Any) -> None:
+    if not isinstance(method, Descent):
+        raise InputError(
+            f"{type(method).__name__} needs all windows at once and was given "
+            "LazyWindows: give Windows, or fit by Descent"
+        )
+    if free_initial_states is not False:
+        raise InputError(
+            "free_initial_states holds a state for each window and the windows are "
+            "lazy: give Windows, or leave the initial states as they are observed"
+        )
+
+
 def _check(data: Any, method: Any, first_guess: Any, forcing: Any) -> None:
-    windows = isinstance(data, Windows)
+    windows = isinstance(data, _WINDOWS)
     if windows == isinstance(method, JointFit):
         needed, given = (
             ("Observations", "Windows") if windows else ("Windows", "others")
