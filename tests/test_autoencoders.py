@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from support import Map
 
 from tendency import Descent, fit, forecast, spin_up
 from tendency.cell import Standardisation
@@ -21,7 +22,6 @@ from tendency.networks.maps import (
 )
 from tendency.windows import Window, Windows
 from tendency.wrappers import Latent
-from tests.support import Map
 
 SHAPE = (1, 5, 6)
 

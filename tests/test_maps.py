@@ -22,6 +22,7 @@ from tendency.networks.maps import (
     Edges,
     EncoderForecaster,
     Frame,
+    MapCorrector,
     MapRecurrent,
     MapStack,
     MapStepper,
@@ -31,6 +32,7 @@ from tendency.networks.maps import (
     UNet,
     stacked_maps,
 )
+from tendency.statistical import Persistence
 
 ROWS, COLUMNS = 6, 8
 PERIODIC = Edges("periodic", "periodic")
@@ -398,4 +400,35 @@ def test_a_patch_is_cut_with_its_statistics(key):
     state = jax.random.normal(key, frame.shape)
     np.testing.assert_array_equal(
         part.maps(state[:, 1:4, 2:6]), frame.maps(state)[:, 1:4, 2:6]
+    )
+
+
+def test_a_corrector_of_persistence_is_a_stepper(key):
+    """The prediction it reads beside the state is then the state again."""
+    frame = frame_of()
+    network = filled(ConvNet(frame.reads(2), 2, 3, 2, key=key), key)
+    same = eqx.tree_at(
+        lambda n: n.layers[0].kernel, network, replace_fn=lambda k: k.at[:, :2].set(0)
+    )
+    alone = filled(ConvNet(frame.reads(1), 2, 3, 2, key=key), key)
+    alone = eqx.tree_at(
+        lambda n: (n.layers[0].kernel, n.layers[0].bias, n.layers[1]),
+        alone,
+        (same.layers[0].kernel[:, 2:], same.layers[0].bias, same.layers[1]),
+    )
+    state = jax.random.normal(key, frame.shape)
+    beside = MapCorrector(Persistence(0.5), same, frame)  # pyright: ignore
+    expected = MapStepper(alone, frame, 0.5)
+    _, one = forecast(beside, beside.init(state), 2)
+    _, two = forecast(expected, expected.init(state), 2)
+    np.testing.assert_allclose(one, two, atol=1e-12)
+    assert (beside.dt, beside.spin_up_steps) == (0.5, 0)
+    lagged = MapCorrector(
+        beside, ConvNet(frame.reads(4), 2, 3, 2, key=key), frame, lags=3
+    )
+    assert lagged.spin_up_steps == 2
+    history = jax.random.normal(key, (3, *frame.shape))
+    unfitted = lagged.step(spin_up(lagged, history)).state
+    np.testing.assert_allclose(
+        unfitted, beside.step(Carry(history[-1], (None, None))).state, atol=1e-12
     )

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from support import Lagged, Linear, oscillator
+from support import Lagged, Linear, Map, oscillator
 
 from tendency.cell import Carry, Constant, trainable
 from tendency.errors import InputError
@@ -15,7 +15,7 @@ from tendency.integrate import Integrated, adams_bashforth3, rk4
 from tendency.networks import MLP
 from tendency.physics import Lorenz63, Lorenz96
 from tendency.statistical import Polynomial, SparseTendency
-from tendency.wrappers import Augmented, Perturbed, Ring, Sum
+from tendency.wrappers import Augmented, PatternNoise, Perturbed, Ring, Sum
 
 X0 = jnp.array([1.0, -2.0])
 
@@ -164,3 +164,16 @@ def test_noise_within_noise_is_independent(key):
 def test_the_size_of_the_noise_is_not_learnt_by_descent():
     perturbed = Perturbed(Integrated(Lorenz63(), 0.01), jnp.ones(3))
     assert len(jax.tree.leaves(eqx.filter(perturbed, trainable(perturbed)))) == 3
+
+
+def test_pattern_noise_has_the_covariance_of_its_patterns(key):
+    cell = Map(0.5 * jnp.eye(3), jnp.zeros(3), dt=0.25)
+    patterns = jnp.asarray([[1.0, 2.0, 0.0], [0.0, -1.0, 0.5]])
+    noisy = PatternNoise(cell, patterns)
+    start = noisy.init(jnp.asarray([1.0, 0.0, 2.0]))
+    np.testing.assert_array_equal(noisy.step(start).state, cell.step(start).state)
+    keys = jax.random.split(key, 20_000)
+    drawn = jax.jit(jax.vmap(lambda k: noisy.step(start, key=k).state))(keys)
+    np.testing.assert_allclose(drawn.mean(0), cell.step(start).state, atol=0.03)
+    wanted = 0.25 * np.asarray(patterns.T @ patterns)
+    np.testing.assert_allclose(np.cov(np.asarray(drawn).T), wanted, atol=0.04)

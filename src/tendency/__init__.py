@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from tendency.windows import Windows as Windows
     from tendency.wrappers import Augmented as Augmented
     from tendency.wrappers import Latent as Latent
+    from tendency.wrappers import PatternNoise as PatternNoise
     from tendency.wrappers import Perturbed as Perturbed
     from tendency.wrappers import Ring as Ring
     from tendency.wrappers import Sum as Sum
@@ -83,7 +84,7 @@ _MODULES = {
     "stiff": "ETDRK4 IMEXRungeKutta SpectralLinear ars222 ars343 wavenumbers",
     "store": "load save",
     "windows": "Window Windows",
-    "wrappers": "Augmented Latent Perturbed Ring Sum",
+    "wrappers": "Augmented Latent PatternNoise Perturbed Ring Sum",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -2,8 +2,9 @@
 
 `Sum` adds tendencies (a physical one and a learned closure), `Ring` is one tendency at
 all points of a circle, `Augmented` moves chosen parameters of a cell into its memory so
-that an assimilation estimates them, `Perturbed` makes any cell stochastic, and `Latent`
-steps the few numbers that an auto-encoder makes of a state.
+that an assimilation estimates them, `Perturbed` makes any cell stochastic, as does
+`PatternNoise` with errors that hang together, and `Latent` steps the few numbers that
+an auto-encoder makes of a state.
 """
 
 from collections.abc import Callable
@@ -147,6 +148,44 @@ class Perturbed(AbstractCell):
             for x, k in zip(leaves, keys, strict=True)
         ]
         return Carry(jax.tree.unflatten(structure, noisy), new.memory)
+
+
+class PatternNoise(AbstractCell):
+    """A cell whose model error has patterns: x' = step(x) + √dt Σₖ εₖ Pₖ, ε ~ N(0, I).
+
+    The covariance of the error of a step is dt Σ P Pᵀ: give the empirical orthogonal
+    functions of what the cell missed, each as large as it was. With `key=None` the step
+    is the wrapped cell's.
+    """
+
+    cell: AbstractCell
+    patterns: Constant  # (mode, *state) [units of the state per square root of time]
+
+    def __init__(self, cell: AbstractCell, patterns: Float[Array, "mode *state"]):
+        self.cell, self.patterns = cell, Constant(jnp.asarray(patterns))
+
+    @property
+    def dt(self) -> float:
+        return self.cell.dt
+
+    @property
+    def spin_up_steps(self) -> int:
+        return self.cell.spin_up_steps
+
+    def init(self, state: Float[Array, "*state"]) -> Carry:
+        return self.cell.init(state)
+
+    def step(
+        self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
+    ) -> Carry:
+        if key is None:
+            return self.cell.step(carry, forcing)
+        key, drawn = jax.random.split(key)
+        new = self.cell.step(carry, forcing, key=key)
+        patterns = self.patterns.value
+        amplitudes = jax.random.normal(drawn, patterns.shape[:1], patterns.dtype)
+        noise = self.dt**0.5 * jnp.tensordot(amplitudes, patterns, axes=1)
+        return Carry(new.state + noise.astype(new.state.dtype), new.memory)
 
 
 class Latent(AbstractCell):

@@ -1,8 +1,9 @@
 """Networks whose states are maps, and the cells that forecast with them.
 
 From maps to maps (`AbstractMapNetwork`): `ConvNet`, `ResNet`, `UNet`, `FNO`, stepped by
-`MapStepper`. Recurrent layers (`AbstractMapLayer`): `ConvLSTM`, `ConvGRU`, stacks of
-them, `PredRNN`, stepped by `MapRecurrent` or `EncoderForecaster`. Auto-encoders, whose
+`MapStepper`, or beside another cell by `MapCorrector`. Recurrent layers
+(`AbstractMapLayer`): `ConvLSTM`, `ConvGRU`, stacks of them, `PredRNN`, stepped by
+`MapRecurrent` or `EncoderForecaster`. Auto-encoders, whose
 few numbers `tendency.wrappers.Latent` steps. `Frame` stands between all of them and the
 state, `Edges` says what lies beyond a map.
 """
@@ -13,6 +14,7 @@ from tendency.networks.maps.autoencoder import (
 from tendency.networks.maps.autoencoder import ConvAutoEncoder as ConvAutoEncoder
 from tendency.networks.maps.autoencoder import DenseAutoEncoder as DenseAutoEncoder
 from tendency.networks.maps.autoencoder import LinearAutoEncoder as LinearAutoEncoder
+from tendency.networks.maps.corrector import MapCorrector as MapCorrector
 from tendency.networks.maps.fourier import FNO as FNO
 from tendency.networks.maps.fourier import SpectralConvolution as SpectralConvolution
 from tendency.networks.maps.frame import Frame as Frame

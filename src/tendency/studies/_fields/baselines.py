@@ -50,7 +50,7 @@ def baselines(
     Raises:
         InputError: the training part is too short for its cycles or its lags.
     """
-    whole = _prepared(fields, split.train, cycles, None)
+    whole = prepared(fields, split.train, cycles, None)
     damped = damped_persistence(_windows(fields, whole, split.train, 2), fields.dt)
     return {
         "Persistence": Model(Persistence(fields.dt)),  # pyright: ignore
@@ -77,7 +77,7 @@ def eof_ridge(
     past = max(lags) - 1
     chosen = (lags[0], ridges[0])
     starts = fields.series.starts(past, steps, first=middle - 1, stop=stop)
-    early = _prepared(fields, (first, middle), cycles, modes)
+    early = prepared(fields, (first, middle), cycles, modes)
     outside = _outside(fields, early, middle, stop)
     if starts.size and len(lags) * len(ridges) > 1:
         starts = starts[:: max(1, len(starts) // 40)]
@@ -89,7 +89,7 @@ def eof_ridge(
             return float(np.mean(rmse_by_lead(told, truth, fields.areas) ** 2))
 
         chosen = min(itertools.product(lags, ridges), key=error)
-    whole = _prepared(fields, split.train, cycles, modes)
+    whole = prepared(fields, split.train, cycles, modes)
     return _ridge(fields, whole, split.train, *chosen, outside)
 
 
@@ -106,7 +106,7 @@ def _ridge(
     return Model(cell, preparation, outside)
 
 
-def _prepared(
+def prepared(
     fields: Fields,
     part: tuple[int, int],
     cycles: Sequence[str],

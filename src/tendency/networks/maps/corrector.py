@@ -1,0 +1,76 @@
+"""The cell that corrects another by a network: physics, advection or a regression."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from tendency.cell import AbstractCell, Carry
+from tendency.networks.dense import at_least
+from tendency.networks.maps.frame import Frame
+from tendency.networks.maps.network import AbstractMapNetwork
+from tendency.networks.maps.stepper import check_network
+
+
+class MapCorrector(AbstractCell):
+    """x' = f(x) + s ⊙ N(z, z₋₁, ..., z(f(x))): any cell f, and a network beside it.
+
+    The network reads the standardised maps of the last `lags` states, then those of
+    what the cell predicts. One whose last layer begins at zero leaves the cell as it is
+    before its fit. The forcing is for both.
+
+    Arguments:
+        cell: what is corrected; its state has the grid of the frame.
+        network: from the channels that the frame reads of `lags` + 1 states to those of
+            the state.
+        frame: the grid and its statistics; `frame.output_std` is s.
+        lags: the states that the network reads beside the prediction.
+    """
+
+    cell: AbstractCell
+    network: AbstractMapNetwork
+    frame: Frame
+    lags: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        cell: AbstractCell,
+        network: AbstractMapNetwork,
+        frame: Frame,
+        *,
+        lags: int = 1,
+    ):
+        """All as said above.
+
+        Raises:
+            InputError: the network does not fit the frame, or `lags` is below 1.
+        """
+        at_least(1, lags=lags)
+        check_network(network.sizes, network.conditions, frame, lags + 1)
+        self.cell, self.network, self.frame, self.lags = cell, network, frame, lags
+
+    @property
+    def dt(self) -> float:
+        return self.cell.dt
+
+    @property
+    def spin_up_steps(self) -> int:
+        return max(self.cell.spin_up_steps, self.lags - 1)
+
+    def init(self, state: Float[Array, "*state"]) -> Carry:
+        past = self.lags - 1
+        before = jnp.stack([state] * past) if past else None
+        return Carry(state, (self.cell.init(state).memory, before))
+
+    def step(
+        self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
+    ) -> Carry:
+        memory, before = carry.memory
+        states = carry.state[None]
+        if before is not None:
+            states = jnp.concatenate([before, states])
+        new = self.cell.step(Carry(carry.state, memory), forcing, key=key)
+        reads = jnp.concatenate([states, new.state[None]])
+        x, condition = self.frame.inputs(reads, forcing)
+        y = self.network(x, self.frame.land, condition)
+        state = self.frame.after(new.state, y, increments=True)
+        return Carry(state, (new.memory, None if before is None else states[1:]))

@@ -1,0 +1,236 @@
+"""Emulators of fields: a stencil in closed form, and networks beside it or alone.
+
+The stencil is a regression of the increment on a neighbourhood and on block means; a
+UNet or a Fourier neural operator corrects it (`MapCorrector`), a ConvLSTM stands alone.
+Networks learn through roll-outs, what errs in the middle of a cell by its area.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from tendency.cell import AbstractCell
+from tendency.data.prepare import Preparation
+from tendency.fitting import Descent, RolloutLoss, fit
+from tendency.networks import Convolutional, stencil_regression
+from tendency.networks.maps import (
+    FNO,
+    AbstractMapNetwork,
+    ConvLSTM,
+    Convolution,
+    Edges,
+    Frame,
+    MapCorrector,
+    MapRecurrent,
+    UNet,
+    stacked_maps,
+)
+from tendency.studies._fields.evaluate import Model, states_of
+from tendency.studies._fields.fields import Fields
+from tendency.studies._fields.split import Split
+from tendency.windows import Windows
+
+Say = Callable[[str], None]
+_LATE = 0.9  # of the training part: what comes later chooses the epoch
+_CLIP = 1.0
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """What the regression on a neighbourhood reads."""
+
+    lags: int
+    kernel: int = 3
+    coarse: int = 8  # points across a block
+    ridge: float = 0.01
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network learns."""
+
+    epochs: int
+    horizon: int  # steps of a roll-out
+    batch: int = 8
+    rate: float = 2e-3
+    decay: float = 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A record as emulators see it: anomalies in single precision."""
+
+    fields: Fields
+    split: Split
+    preparation: Preparation
+    states: Float[Array, "time state"]
+    weights: Float[np.ndarray, "time state"]  # areas, zero where a value is missing
+
+    @classmethod
+    def of(cls, fields: Fields, split: Split, preparation: Preparation) -> "Record":
+        """All times in the space of the preparation."""
+        nothing: Any = None
+        states = states_of(Model(nothing, preparation), fields).astype(jnp.float32)
+        areas = fields.areas.astype(np.float32)
+        seen = np.isfinite(fields.series.states)
+        return cls(fields, split, preparation, states, seen * areas)
+
+    def windows(self, first: int, stop: int, length: int) -> Windows:
+        """Windows of that many times, all within a range."""
+        part = self.fields.series.part(first, stop)
+        return Windows.of(
+            self.states[first:stop],
+            length,
+            weights=self.weights[first:stop],
+            segments=part.segments,
+        )
+
+    def frame(self) -> Frame:
+        """The grid, with the usual size of an increment."""
+        first, stop = self.split.train
+        steps = np.diff(np.asarray(self.states[first:stop]), axis=0)
+        usual = np.sqrt(
+            np.mean(steps[self.fields.series.follows[first + 1 : stop]] ** 2)
+        )
+        return Frame(
+            self.fields.shape,
+            np.flatnonzero(self.fields.mask),
+            increment_std=jnp.asarray(usual, jnp.float32),
+            dtype=jnp.float32,
+        )
+
+    def model(self, cell: AbstractCell) -> Model:
+        """A cell of these states, as `forecasts` takes it."""
+        return Model(cell, self.preparation)
+
+
+def stencil(record: Record, of: Stencil) -> Convolutional:
+    """The linear part alone, in closed form from all of the training part."""
+    fields = record.fields
+    start = Convolutional(
+        fields.shape,
+        jnp.asarray(np.flatnonzero(fields.mask)),
+        dt=fields.dt,
+        kernel=of.kernel,
+        lags=of.lags,
+        coarse=of.coarse,
+        dtype=jnp.float32,
+        key=jax.random.key(0),
+    )
+    return stencil_regression(
+        start, record.windows(*record.split.train, of.lags + 1), ridge=of.ridge
+    )
+
+
+def beside(
+    record: Record, base: AbstractCell, network: AbstractMapNetwork, lags: int = 1
+) -> MapCorrector:
+    """A network that corrects the base, and begins at zero."""
+    return MapCorrector(base, network, record.frame(), lags=lags)
+
+
+def unet(
+    record: Record, widths: tuple[int, ...], edges: Edges, *, lags: int = 1, seed: int
+) -> UNet:
+    """A UNet that reads so many states and what the base predicts."""
+    return UNet(
+        record.frame().reads(lags + 1),
+        record.fields.shape[0],
+        widths,
+        edges=edges,
+        dtype=jnp.float32,
+        key=jax.random.key(seed),
+    )
+
+
+def fno(
+    record: Record, width: int, modes: tuple[int, int], *, lags: int = 1, seed: int
+) -> FNO:
+    """A Fourier neural operator of two layers, with a margin around the map."""
+    return FNO(
+        record.frame().reads(lags + 1),
+        record.fields.shape[0],
+        width,
+        2,
+        modes=modes,
+        margin=modes,
+        dtype=jnp.float32,
+        key=jax.random.key(seed),
+    )
+
+
+def conv_lstm(
+    record: Record, units: tuple[int, ...], edges: Edges, *, history: int, seed: int
+) -> MapRecurrent:
+    """Layers of ConvLSTM and a readout that begins at zero."""
+    frame = record.frame()
+    one, two = jax.random.split(jax.random.key(seed))
+    layers = stacked_maps(
+        ConvLSTM, frame.reads(), units, edges=edges, dtype=jnp.float32, key=one
+    )
+    readout = Convolution(
+        units[-1], frame.shape[0], 1, scale=0.0, dtype=jnp.float32, key=two
+    )
+    return MapRecurrent(layers, readout, frame, record.fields.dt, spin_up_steps=history)
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A network after its fit, and how that went."""
+
+    model: Model
+    history: dict[str, list[float]]
+    seconds: float
+
+
+def learn(
+    record: Record,
+    cell: AbstractCell,
+    training: Training,
+    *,
+    seed: int,
+    name: str,
+    say: Say,
+    directory: Path | None = None,
+) -> Learned:
+    """Fit through roll-outs; the epoch is chosen by the end of the training part."""
+    began = time.perf_counter()
+    first, stop = record.split.train
+    middle = first + round(_LATE * (stop - first))
+    past = cell.spin_up_steps
+    length = past + 1 + training.horizon
+    windows = record.windows(first, middle, length)
+    late = record.windows(middle - past, stop, length)
+    batch = min(training.batch, len(windows))
+    updates = training.epochs * (len(windows) // batch)
+    optimiser = optax.chain(
+        optax.clip_by_global_norm(_CLIP),
+        optax.adamw(
+            optax.cosine_decay_schedule(training.rate, updates),
+            weight_decay=training.decay,
+        ),
+    )
+    fitted = fit(
+        cell,
+        windows,
+        Descent(optimiser, epochs=training.epochs, batch=batch),
+        loss=RolloutLoss(training.horizon),
+        validation=late,
+        key=jax.random.key(seed),
+        directory=directory,
+    )
+    seconds = time.perf_counter() - began
+    history = {k: np.asarray(v).tolist() for k, v in fitted.history.items()}
+    say(
+        f"{name}: {len(windows)} windows, {training.epochs} epochs, best "
+        f"{fitted.best + 1}, {seconds:.0f} s"
+    )
+    return Learned(record.model(fitted.cell), history, seconds)
