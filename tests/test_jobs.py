@@ -27,6 +27,8 @@ from tendency.jobs.models import BASELINES, LinearAR
 from tendency.jobs.series import encode, outside_damping
 from tendency.jobs.settings import Job
 from tendency.jobs.starts import forecast_starts
+from tendency.jobs.verification.options import Options
+from tendency.jobs.verification.run import scored
 from tendency.scores.records import read_scores
 from tendency.statistical.linear_ar import linear_ar
 from tendency.statistical.persistence import Persistence
@@ -657,6 +659,16 @@ def test_scores_of_events_maps_and_ensembles(field, tmp_path):
             assert score.interval is not None
             assert score.interval[0] <= score.value <= score.interval[1]
     assert {s.units for s in of_ar if s.metric == "effective_resolution"} == {"km"}
+    # The same file and the same truth, given as any two files.
+    told = str(tmp_path / "out" / "forecasts" / "ar.nc")
+    options = Options(metrics="rmse,csi", thresholds=["u=0.5"], block=4)
+    by_name = {(s.case, s.metric, s.lead): s for s in of_ar}
+    found = scored(told, str(field), options).scores
+    assert len(found) == 6
+    for score in found:
+        same = by_name[score.case, score.metric, score.lead]
+        assert score.value == pytest.approx(same.value, rel=1e-6)
+        assert score.interval == pytest.approx(tuple(same.interval or ()), rel=1e-6)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Ranks: u" in page
     assert "Bands hold 95 % of the resamples" in page

@@ -9,7 +9,6 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -17,6 +16,7 @@ from cyclopts import App, Group, Parameter
 
 from tendency import __version__
 from tendency.errors import InputError
+from tendency.jobs.verification.options import Options
 
 app = App(
     name="tendency",
@@ -277,19 +277,40 @@ def forecast(
 
 
 @app.command(group=_JOB)
-def score(config: str, *, small: bool = False, set_: Set = None) -> None:
-    """Score the forecasts against held-out data, by lead time.
+def score(
+    config: str,
+    truth: str | None = None,
+    *,
+    options: Annotated[Options | None, Parameter(name="*")] = None,
+    out: Path | None = None,
+    report: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    small: bool = False,
+    set_: Set = None,
+) -> None:
+    """Score the forecasts of a job, or a file of forecasts against a truth.
 
     Parameters
     ----------
     config
-        The TOML of the job.
+        The TOML of the job, or a NetCDF or Zarr file of forecasts.
+    truth
+        What was observed: a NetCDF or Zarr file along time.
+    out
+        Folder for scores.json; without it two files' scores are printed only.
+    report
+        Write a page, report.html, beside it.
+    overwrite
+        Write into a folder that is not empty.
     small
-        As for fit.
+        Of a job: as for fit.
     """
-    from tendency.jobs import stages
+    from tendency.jobs.verification.command import score as command
 
-    stages.score(config, set_ or [], small=small, say=say)
+    command(
+        config, truth, options, set_ or [],
+        out=out, report=report, overwrite=overwrite, small=small, say=say,
+    )  # fmt: skip
 
 
 @app.command(group=_JOB)
@@ -374,6 +395,3 @@ def say(message: str) -> None:
 
     console = Console(stderr=True, highlight=False, markup=False)
     console.print(message, soft_wrap=True)
-
-
-Say = Callable[[str], None]

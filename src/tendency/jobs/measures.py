@@ -49,7 +49,7 @@ class Measures:
 
 def check_measures(
     asked: Measures,
-    shapes: Mapping[str, tuple[int, ...]],
+    shapes: Mapping[str, Mapping[str, int]],
     units: Mapping[str, str],
     *,
     members: int,
@@ -58,7 +58,7 @@ def check_measures(
     """Whether the metrics suit the variables, before anything is read.
 
     Arguments:
-        shapes: of each variable at one time.
+        shapes: how many points each variable has along each dimension of space.
         where: what names the options for the user: `score` or `--`.
 
     Raises:
@@ -96,12 +96,19 @@ def check_measures(
                 f"{option('metrics')} asks for {of[family][0]} and {flat[0]} is no map "
                 "of two dimensions: leave it out"
             )
-    if "pair" in of and (len(shapes) != 2 or len(set(shapes.values())) != 1):
+    for name, sizes in shapes.items():
+        if "spectra" in of and asked.rows is not None and asked.rows not in sizes:
+            raise InputError(
+                f"{option('rows')} is {asked.rows}, and {name} has the dimensions "
+                f"{', '.join(sizes) or 'none'}: choose one of them"
+            )
+    grids = {tuple(sizes.items()) for sizes in shapes.values()}
+    if "pair" in of and (len(shapes) != 2 or len(grids) != 1):
         raise InputError(
             f"{option('metrics')} asks for the bivariate_correlation of {names}, two "
             "variables on one grid were expected: leave it out, or change the variables"
         )
-    alike = len(set(shapes.values())) == 1 == len(set(units.values()))
+    alike = len(grids) == 1 == len(set(units.values()))
     if "energy" in of and not alike:
         raise InputError(
             f"{option('metrics')} asks for the energy_ratio of {names}, components of "
@@ -203,6 +210,27 @@ def records(
         yield from named(
             asked, values, bounds, variable, units.get(variable, "1"), model
         )
+
+
+def differences(
+    asked: Measures, found: Mapping[str, Tallies], units: Mapping[str, str]
+) -> Iterator[Score]:
+    """The first model's scores less the second's, drawn on the same starts."""
+    (one, first), (other, second) = found.items()
+    for (variable, family), tally in first.items():
+
+        def less(a: xr.Dataset, b: xr.Dataset, family=family) -> xr.Dataset:
+            return finished(family, a) - finished(family, b)
+
+        against = second[variable, family]
+        values = less(over_starts(tally), over_starts(against))
+        bounds = None
+        if asked.block is not None:
+            bounds = block_bootstrap(
+                less, tally, against, block=asked.block, seed=asked.seed
+            )
+        unit = units.get(variable, "1")
+        yield from named(asked, values, bounds, variable, unit, f"{one} - {other}")
 
 
 def named(

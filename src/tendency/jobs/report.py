@@ -1,7 +1,6 @@
 """Floor 5: `tendency report`, one page of what a job asked and found."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tendency.data.clock import show
@@ -13,10 +12,11 @@ from tendency.jobs.fit import Kept, load_model
 from tendency.jobs.forecast import open_forecast
 from tendency.jobs.load import Material
 from tendency.jobs.models import BASELINES
+from tendency.jobs.pages import files_of, rank_sections
 from tendency.jobs.progress import Say
 from tendency.jobs.settings import Job
-from tendency.report.blocks import Block, Chart, Code, Section, Table
-from tendency.report.from_scores import rank_chart, score_section
+from tendency.report.blocks import Code, Section, Table
+from tendency.report.from_scores import score_section
 from tendency.report.page import Page, write_page
 from tendency.report.provenance import Provenance
 from tendency.scores.metrics import best_in_tables
@@ -96,25 +96,6 @@ def _score_sections(
     yield from rank_sections(ranked, unit, job.models)
 
 
-def rank_sections(
-    scores: Sequence[Score], lead_units: str, models: Iterable[str]
-) -> Iterator[Section]:
-    """The rank histograms of each variable, those of `models`."""
-    for variable in dict.fromkeys(s.case.rpartition(",")[0] for s in scores):
-        blocks: list[Block] = []
-        for model in models:
-            chosen = [
-                s
-                for s in scores
-                if (s.model, s.case.rpartition(",")[0]) == (model, variable)
-            ]
-            if chosen:
-                chart = rank_chart(chosen, lead_units=lead_units)
-                caption = f"{model}: {chart.caption}"
-                blocks.append(Chart(chart.spec, caption, f"{model}: {chart.alt}"))
-        yield Section(f"Ranks: {variable}", "", tuple(blocks))
-
-
 def _model_section(job: Job, kept: dict[str, Kept]) -> Section:
     rows, blocks = [], []
     for name, model in kept.items():
@@ -154,22 +135,6 @@ def _data_section(job: Job) -> Section:
         for what, how in found[name]
     )  # fmt: skip
     return Section("Data", "", (Table(("", ""), rows, "What was read and used."),))
-
-
-def files_of(path: str) -> dict[str, str]:
-    """The name and the SHA-256 of each data file, a few of many."""
-    import glob
-
-    found = [Path(p) for p in sorted(glob.glob(path))] or [Path(path)]
-    facts = {}
-    for file in found[:5]:
-        if file.is_file():
-            with file.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
-            facts[file.name] = f"sha256 {digest}"
-    if len(found) > 5:
-        facts["and"] = f"{len(found) - 5} more files"
-    return facts or {"Data": path}
 
 
 def _lead(steps: int, material: Material) -> str:

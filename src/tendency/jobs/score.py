@@ -1,8 +1,6 @@
 """Floor 5: `tendency score`, forecasts against what was held out, by lead time."""
 
 import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,6 @@ from tendency.jobs.measures import Measures, check_measures, records, tallies
 from tendency.jobs.models import BASELINES
 from tendency.jobs.progress import Say
 from tendency.jobs.settings import Job
-from tendency.scores.metrics import best_of
 from tendency.scores.records import Score, scores_document
 
 
@@ -45,7 +42,12 @@ def check_metrics(job: Job, layout: Layout) -> None:
     """
     check_measures(
         measures_of(job),
-        {v.name: v.valid.shape for v in layout.variables},
+        {
+            v.name: dict(
+                zip([d for d in v.dims if d != layout.time], v.valid.shape, strict=True)
+            )
+            for v in layout.variables
+        },
         {v.name: v.units for v in layout.variables},
         members=job.forecast.members,
     )
@@ -124,39 +126,3 @@ def truth_of(
     return layout.unpack_forecast(
         states.astype(series.states.dtype), series.times[starts], leads
     )
-
-
-def print_scores(scores: Sequence[Score], unit: str) -> None:
-    """A table for each variable and metric, the best model of each lead in bold."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    width = None if sys.stdout.isatty() else 100
-    console = Console(markup=False, width=width)  # [m] is a unit
-    for case, metric in dict.fromkeys((s.case, s.metric) for s in scores):
-        chosen = [s for s in scores if (s.case, s.metric) == (case, metric)]
-        leads = sorted({s.lead for s in chosen if s.lead is not None}) or [None]
-        if len(leads) > 6:
-            leads = [leads[max(0, i * len(leads) // 5 - 1)] for i in range(6)]
-        units = "" if chosen[0].units == "1" else f" [{chosen[0].units}]"
-        table = Table(title=f"{case}: {metric}{units}", title_justify="left")
-        table.add_column(f"lead time [{unit}s]", no_wrap=True)
-        for lead in leads:
-            table.add_column("" if lead is None else f"{lead:g}", justify="right")
-        value = {(s.model, s.lead): s.value for s in chosen}
-        models = list(dict.fromkeys(s.model for s in chosen))
-        best = {
-            lead: best_of(
-                [value[m, lead] for m in models if (m, lead) in value], metric
-            )
-            for lead in leads
-        }
-        for model in models:
-            cells = []
-            for lead in leads:
-                v = value.get((model, lead))
-                text = "" if v is None else f"{v:.4g}"
-                cells.append(Text(text, "bold" if v == best[lead] else ""))
-            table.add_row(model, *cells)
-        console.print(table)

@@ -188,7 +188,8 @@ def _fit(job: Job, material: Material, say: Say) -> None:
 
 
 def _score(job: Job, material: Material, say: Say) -> None:
-    from tendency.jobs.score import print_scores, score_all
+    from tendency.jobs.printed import print_scores
+    from tendency.jobs.score import score_all
 
     scores = score_all(job, material, say=say)
     print_scores(scores, material.layout.clock.unit)

@@ -55,7 +55,10 @@ def line_chart(
     def axis(field: str) -> dict[str, Any]:
         if log:
             return log_axis(float(table[field].min()), float(table[field].max()))
-        return {"scale": {"zero": False, "nice": False}, "axis": FEW_TICKS}
+        ticks = FEW_TICKS
+        if field == "x" and (table[field] == np.rint(table[field])).all():
+            ticks = {**FEW_TICKS, "tickMinStep": 1}  # whole numbers: of a count
+        return {"scale": {"zero": False, "nice": False}, "axis": ticks}
 
     encoding = {
         "x": {**titled("x", across), **axis("x")},

@@ -10,7 +10,7 @@ from tendency.jobs.assimilation.check import told
 from tendency.jobs.assimilation.parts import Found
 from tendency.jobs.assimilation.problem import Problem
 from tendency.jobs.assimilation.scores import ALL, BASELINES
-from tendency.jobs.report import files_of
+from tendency.jobs.pages import files_of
 from tendency.report.blocks import Block, Chart, Column, Section, Table
 from tendency.report.charts import histogram_chart, series_chart
 from tendency.report.estimates import estimate_chart, rank_chart
