@@ -122,18 +122,18 @@ def limits(rows: Sequence[Row]) -> str:
 
 
 def loading(rows: Sequence[Row]) -> str:
-    """What it costs to read the samples while a network is trained."""
-    names = ["what", "step, in memory", "step, read", "more", "reading alone"]
+    """How long a network that is trained waits for what it learns from."""
+    names = ["what", "step, in memory", "step, read", "of it waiting", "reading alone"]
     names += ["asked", "reached"]
     lines = [
         [
             row["what"],
             seconds(row["memory"]),
             seconds(row["read"]),
-            f"{100 * row['more']:.1f} %",
-            f"{100 * row['alone'] / row['memory']:.1f} % of a step",
+            f"{100 * row['wait'] / row['read']:.2g} %",
+            seconds(row["alone"]),
             "< 5 %",
-            _yes(row["more"] < 0.05),
+            _yes(row["wait"] < 0.05 * row["read"]),
         ]
         for row in rows
     ]

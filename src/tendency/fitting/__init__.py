@@ -2,12 +2,13 @@
 
 `fit` is the verb; `Descent` and `LeastSquares` are its methods for windows,
 `RolloutLoss` what they bring down, with terms of maps (`Gradient`, `Spectral`,
-`Energy`), `EnsembleLoss` the fair CRPS (`fair_crps`) of an ensemble, `AutoEncoding` the
-loss of auto-encoders; `JointFit` is its method for noisy and partial observations, with
-`Pruning`; `Fitted` is what comes back, with a `Posterior` there. `reconstruct` finds
-the states alone, of a model that is known, and `DelayEmbedding` makes a first guess of
-what is never observed. `identify` finds what is unknown in equations by least squares
-on tendencies, `sparsity_path` which terms they need.
+`Energy`); `EnsembleLoss` is the fair CRPS (`fair_crps`) of an ensemble, `Patches` a
+loss of patches, `AutoEncoding` that of auto-encoders. `JointFit` is the method for
+noisy and partial observations, with `Pruning`; `Fitted` is what comes back, with a
+`Posterior` there. `reconstruct` finds the states alone, of a model that is known, and
+`DelayEmbedding` makes a first guess of what is never observed. `identify` finds what is
+unknown in equations by least squares on tendencies, `sparsity_path` which terms they
+need.
 """
 
 from tendency.fitting.auto_encoding import AutoEncoding as AutoEncoding
@@ -20,6 +21,7 @@ from tendency.fitting.identification import identify as identify
 from tendency.fitting.joint import JointFit as JointFit
 from tendency.fitting.least_squares import LeastSquares as LeastSquares
 from tendency.fitting.loss import RolloutLoss as RolloutLoss
+from tendency.fitting.patches import Patches as Patches
 from tendency.fitting.posterior import Posterior as Posterior
 from tendency.fitting.problem import Diverged as Diverged
 from tendency.fitting.problem import Fitted as Fitted

@@ -18,7 +18,8 @@ from tendency.fitting.rollout import (
     like,
     roll_out,
 )
-from tendency.fitting.terms import AbstractTerm, frame_of
+from tendency.fitting.terms import AbstractTerm
+from tendency.networks.maps.patchwork import frame_of
 from tendency.windows import Window
 
 

@@ -165,24 +165,6 @@ def isotropic_power(
     return empty.at[..., ring].add(power)
 
 
-def frame_of(cell: Any) -> Any:
-    """The frame of a cell on maps, or of the cell that it wraps.
-
-    Raises:
-        InputError: it has none.
-    """
-    inner = cell
-    while inner is not None:
-        frame = getattr(inner, "frame", None)
-        if frame is not None:
-            return frame
-        inner = getattr(inner, "cell", None)
-    raise InputError(
-        f"{type(cell).__name__} has no frame, which says where the maps of its state "
-        "are: take a cell of tendency.networks.maps, or give the loss a frame"
-    )
-
-
 def _neighbours(size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(size - 1), np.arange(1, size)
 

@@ -22,6 +22,7 @@ from tendency.networks.maps.layers import Convolution as Convolution
 from tendency.networks.maps.layers import Edges as Edges
 from tendency.networks.maps.network import AbstractMapNetwork as AbstractMapNetwork
 from tendency.networks.maps.network import ConvNet as ConvNet
+from tendency.networks.maps.patchwork import Patchwork as Patchwork
 from tendency.networks.maps.predrnn import PredRNN as PredRNN
 from tendency.networks.maps.recurrent import AbstractMapLayer as AbstractMapLayer
 from tendency.networks.maps.recurrent import ConvGRU as ConvGRU

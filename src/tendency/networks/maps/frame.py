@@ -209,6 +209,15 @@ class Frame(eqx.Module):
         Raises:
             InputError: the states are vectors, or the part is larger than the grid.
         """
+        self.check_part(size)
+        return jax.tree.map(lambda a: part_of(a, self.grid, corner, size), self)
+
+    def check_part(self, size: tuple[int, int]) -> None:
+        """Whether a part of so many rows and columns can be cut.
+
+        Raises:
+            InputError: the states are vectors, or the part is larger than the grid.
+        """
         if self.points is not None:
             raise InputError(
                 "a part of the grid was asked for and the states are vectors of its "
@@ -219,7 +228,6 @@ class Frame(eqx.Module):
                 f"a patch of {size[0]} x {size[1]} points was asked for and the map "
                 f"has {self.grid[0]} x {self.grid[1]}: take a smaller one"
             )
-        return jax.tree.map(lambda a: part_of(a, self.grid, corner, size), self)
 
     def _split(self, forcing: PyTree) -> tuple[Maps, Float[Array, " numbers"]]:
         """The maps among the leaves of a forcing, and its numbers."""
