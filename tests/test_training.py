@@ -9,9 +9,13 @@ import pytest
 from numpy.testing import assert_allclose
 from support import Map, fitting_problem
 
-from tendency.cell import Carry, Constant
+from tendency.cell import Carry, Constant, trainable
 from tendency.errors import InputError
 from tendency.fitting import Descent, EnsembleLoss, RolloutLoss, fair_crps, fit
+from tendency.fitting.memory import activations, size_of
+from tendency.fitting.problem import Free, Problem
+from tendency.fitting.updates import Plan
+from tendency.lazy_windows import LazyWindows
 from tendency.networks.maps import ConvNet, Frame, MapStepper
 from tendency.windows import Window, Windows
 from tendency.wrappers import Perturbed
@@ -146,3 +150,35 @@ def test_the_spread_that_is_learned_is_that_of_the_model_error():
     assert_allclose(mean, 0, atol=0.03)
     one = eqx.tree_at(lambda c: c.state, zero, jnp.ones((1, 4, 4)))
     assert_allclose(fitted.step(one).state - mean, a, atol=0.03)
+
+
+# Memory.
+
+
+def test_what_a_step_needs_is_told_before_it_starts(monkeypatch):
+    """The carries of a roll-out, and one step of it where it is recomputed."""
+    cell = network(dtype=jnp.float64)
+    states = jax.random.normal(KEY, (60, 1, 4, 4))
+    free, fixed = eqx.partition(cell, trainable(cell))
+
+    def kept(batch, **options):
+        loss, windows = RolloutLoss(**options), Windows.of(states, 41)
+        plan = Plan(
+            Problem(fixed, windows, loss, None), optax.sgd(0.1), KEY, 20, batch, None,
+            None,
+        )  # fmt: skip
+        return activations(plan, Free(free), loss)
+
+    plain, weights = kept(4), size_of(free)
+    assert_allclose(kept(8), 2 * plain, rtol=0.05)
+    assert plain > 4 * states[:40].nbytes  # a carry a step at least
+    again, parts = kept(4, checkpoint=True), kept(4, checkpoint=8)
+    assert again < parts < plain / 3
+    assert again > plain / 40 + weights
+    monkeypatch.setattr("tendency.fitting.memory._SMALL", 0)
+    monkeypatch.setattr("tendency.fitting.memory.available", lambda _: plain)
+    method, windows = Descent(optax.adam(0.1), 1, batch=4), Windows.of(states, 41)
+    with pytest.raises(InputError, match=r"about .* GB of memory.*lower the batch \(4"):
+        fit(cell, windows, method, key=KEY)
+    with pytest.raises(InputError, match="give the loss checkpoint=True"):
+        fit(cell, LazyWindows(states, 41), method, key=KEY)

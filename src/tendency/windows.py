@@ -92,6 +92,12 @@ class Windows(eqx.Module):
     def __len__(self) -> int:
         return self.starts.shape[0]
 
+    @property
+    def bytes_of_window(self) -> int:
+        """Of the states, the forcing and the weights of one."""
+        leaves = jax.tree.leaves((self.states, self.forcing, self.weights))
+        return sum(self.length * (a.nbytes // a.shape[0]) for a in leaves)
+
     def take(self, index: int | Array) -> Window:
         """The window at `index`; batch with `jax.vmap`."""
         start = self.starts[index]

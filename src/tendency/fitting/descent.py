@@ -15,6 +15,7 @@ from jaxtyping import DTypeLike
 from tendency.errors import InputError
 from tendency.fitting.checkpoint import Checkpoints, fingerprint
 from tendency.fitting.loss import AbstractRolloutLoss
+from tendency.fitting.memory import check_memory
 from tendency.fitting.problem import (
     AbstractMethod,
     Diverged,
@@ -53,8 +54,9 @@ class Descent(AbstractMethod):
             optimiser, statistics, states and the validation keep their own.
 
     Raises:
-        InputError: a number below 1, an `ema` that is no decay; more devices asked for
-            than divide the batch; a horizon of the curriculum longer than the windows.
+        InputError: a step needs more memory than is free; a number below 1, an `ema`
+            that is no decay; more devices asked for than divide the batch; a horizon of
+            the curriculum longer than the windows.
     """
 
     optimiser: optax.GradientTransformation
@@ -100,6 +102,9 @@ class Descent(AbstractMethod):
             self.precision,
         )
         progress = Progress.start(plan, free, self.epochs)
+        begun = [0, *(start for start, _ in self.curriculum if start < self.epochs)]
+        losses = [self._stage(problem.loss, epoch)[0] for epoch in begun]
+        check_memory(plan, progress, losses, lazy)
         checkpoints = None
         if run.directory is not None:
             settings = (self.epochs, batch, self.curriculum, self.patience)
