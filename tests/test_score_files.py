@@ -165,7 +165,7 @@ def test_what_is_missing_is_left_out_and_counted(score):
     np.testing.assert_allclose(by_lead(found), expected(errors), rtol=1e-12)
     notes = "; ".join(found.notes)
     assert "2 of 108 values (1.85%) are known in only one" in notes
-    assert "1 starts hold no forecast" in notes
+    assert "1 start holds no forecast, left out" in notes
     told[1, 2] = np.nan  # a forecast that was lost on its way
     lost = np.isnan(by_lead(score(forecast(told), truth(values=seen))))
     assert lost.tolist() == [False, False, True]

@@ -220,7 +220,8 @@ def differences(
     for (variable, family), tally in first.items():
 
         def less(a: xr.Dataset, b: xr.Dataset, family=family) -> xr.Dataset:
-            return finished(family, a) - finished(family, b)
+            with xr.set_options(keep_attrs=True):  # the unit of a length
+                return finished(family, a) - finished(family, b)
 
         against = second[variable, family]
         values = less(over_starts(tally), over_starts(against))

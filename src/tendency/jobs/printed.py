@@ -25,7 +25,8 @@ def print_scores(scores: Sequence[Score], unit: str) -> None:
         head = "model" if leads == [None] else f"lead time [{unit}s]"
         table.add_column(head, no_wrap=True)
         for lead in leads:
-            table.add_column("" if lead is None else f"{lead:g}", justify="right")
+            head = "score" if lead is None else f"{lead:g}"
+            table.add_column(head, justify="right")
         value = {(s.model, s.lead): s.value for s in chosen}
         models = list(dict.fromkeys(s.model for s in chosen))
         among = {at: [value[m, at] for m in models if (m, at) in value] for at in leads}

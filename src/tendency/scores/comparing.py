@@ -80,7 +80,7 @@ def compared(
 
 def over_starts(tally: xr.Dataset) -> xr.Dataset:
     """The sums of all starts together, by lead time."""
-    return tally.sum(START, skipna=False)
+    return tally.sum(START, skipna=False, keep_attrs=True)
 
 
 def area_weights(data: xr.Dataset | xr.DataArray) -> xr.DataArray | None:

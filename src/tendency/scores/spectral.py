@@ -50,7 +50,7 @@ def row_spectra(
 
     wavenumber = np.fft.rfftfreq(truth.sizes[along], step)[1:]
     count = whole.sum(axis=tuple(range(2, 2 + len(across))))
-    return _tally(pair, power, count, wavenumber, units)
+    return _tally(pair, power, count, wavenumber, units, 1 / (2 * step))
 
 
 def isotropic_spectra(
@@ -97,7 +97,8 @@ def isotropic_spectra(
 
     wavenumber = width * np.arange(1, ring.max() + 1)
     unit = units[0] if units[0] == units[1] else "points"
-    return _tally(pair, power, whole.astype(int), wavenumber, unit)
+    finest = 1 / (2 * max(steps))
+    return _tally(pair, power, whole.astype(int), wavenumber, unit, finest)
 
 
 def spectral_means(sums: xr.Dataset) -> xr.Dataset:
@@ -115,8 +116,11 @@ def effective_resolution(
     threshold: `ratio`, PSD(forecast) / PSD(truth), tells what is smoothed away,
     whether the rest is in its place or not; `error`, 1 - PSD(error) / PSD(truth), what
     is right wave by wave (Ballarotta et al. 2019, Ocean Sci. 15, 1091). The shortest
-    wave of the grid where it never falls, infinite where it starts below.
+    wave that the grid holds in all directions where it never falls, infinite where it
+    starts below.
     """
+    shortest = sums.attrs.get("finest", np.inf) * (1 + 1e-9)
+    sums = sums.isel(wavenumber=sums["wavenumber"].values <= shortest)
     if criterion == "ratio":
         quality = sums["forecast"] / sums["truth"]
     else:
@@ -188,6 +192,7 @@ def _tally(
     count: np.ndarray,
     wavenumber: Float[np.ndarray, " wave"],
     units: str,
+    finest: float,
 ) -> xr.Dataset:
     """Sums of power of forecast, truth and error, and how many were added."""
     axes = (START, LEAD, "wavenumber")
@@ -202,5 +207,5 @@ def _tally(
             "count": ((START, LEAD), np.where(lost, np.nan, count)),
         },
         {"wavenumber": ("wavenumber", wavenumber, {"units": f"1/{units}"}), **known},
-        {"length": units},
+        {"length": units, "finest": finest},
     )

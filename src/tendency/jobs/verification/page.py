@@ -43,9 +43,9 @@ def write(found: Found, scores: Sequence[Score], out: Path, seconds: float) -> P
     title = " and ".join(Path(p.rstrip("/")).stem for p in found.files.values())
     page = Page(
         f"{title} against {Path(found.truth.rstrip('/')).stem}",
-        f"How good are the forecasts of {title}, by lead time, against what was "
-        "observed? Every start counts alike, points by their area where there are "
-        "latitudes, and what is not known in both is left out.",
+        f"How good are the forecasts of {title}{', by lead time,' if unit else ''} "
+        "against what was observed? Every start counts alike, points by their area "
+        "where there are latitudes, and what is not known in both is left out.",
         tuple(sections),
         Provenance.here(
             seed=found.measures.seed,

@@ -214,7 +214,8 @@ def _counted(model: str, pairing: Pairing, several: bool) -> list[str]:
                 "one of forecast and truth, and were left out"
             )
         if absent:
-            notes.append(f"{what}: {absent} starts hold no forecast and were left out")
+            starts = "1 start holds" if absent == 1 else f"{absent} starts hold"
+            notes.append(f"{what}: {starts} no forecast, left out")
     missing = int((pairing.index < 0).sum())
     if missing:
         notes.append(
