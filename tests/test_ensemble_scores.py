@@ -131,3 +131,15 @@ def test_the_gradient_of_the_loss():
     assert float(rise) == pytest.approx(2 * float((expected * step).sum()), rel=1e-8)
     with pytest.raises(InputError, match="at least 2"):
         fair_crps(members[:1], truth)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_pysteps_agrees():
+    pytest.importorskip("pysteps", reason="pysteps is not installed")
+    from pysteps.verification.probscores import CRPS
+
+    rng = np.random.default_rng(5)
+    members, truth = rng.normal(size=(6, 40)), rng.normal(size=40)
+    found = scores_of(members.T[:, None], truth[:, None])
+    theirs = CRPS(members[:, :, None], truth[:, None])
+    assert found.crps_empirical.item() == pytest.approx(theirs, rel=1e-12)

@@ -29,6 +29,7 @@ from tendency.jobs.settings import Job
 from tendency.jobs.starts import forecast_starts
 from tendency.jobs.verification.options import Options
 from tendency.jobs.verification.run import scored
+from tendency.scores.metrics import METRICS
 from tendency.scores.records import read_scores
 from tendency.statistical.linear_ar import linear_ar
 from tendency.statistical.persistence import Persistence
@@ -210,9 +211,14 @@ def test_a_field_with_eofs_and_a_grid(field, tmp_path):
         "stencil": {"kind": "convolutional", "kernel": 3, "lags": 2, "epochs": 1,
                     "horizon": 2, "depth": 2, "width": 2},
     }  # fmt: skip
+    metrics = ["rmse", "correlation", "pod", "csi", "fss"]
+    metrics += ["effective_resolution", "energy_ratio"]
     job = job_of(
         field, tmp_path / "out", models=models, **FIELD,
-        forecast={"format": "zarr"}, score={"metrics": ["rmse", "correlation"]},
+        forecast={"format": "zarr"}, score={
+            "metrics": metrics, "thresholds": {"u": [0.5]}, "windows": [3],
+            "rows": "lon", "block": 3,
+        },
     )  # fmt: skip
     stages.everything(on_disk(job), ["forecast.stride=3"], say=silent)
     _, scores = read_scores(tmp_path / "out" / "scores.json")
@@ -233,6 +239,29 @@ def test_a_field_with_eofs_and_a_grid(field, tmp_path):
     page = (tmp_path / "out" / "report.html").read_text()
     assert "An example: u" in page
     assert "weighted by area" in page
+    assert "Bands hold 95 % of the resamples" in page
+    _check_more_scores(scores, tmp_path / "out" / "forecasts" / "ar.zarr", field)
+
+
+def _check_more_scores(scores, told: Path, field: Path):
+    """Of events, maps and spectra; and those of the same file as any other."""
+    of_ar = [s for s in scores if s.model == "ar"]
+    cases = {m: {s.case for s in of_ar if s.metric == m} for m in METRICS}
+    assert cases["csi"] == {"u >= 0.5 m s-1"}
+    assert cases["fss"] == {"u >= 0.5 m s-1, 3 x 3 points"}
+    assert cases["energy_ratio"] == {"u, v"}
+    assert {s.units for s in of_ar if s.metric == "effective_resolution"} == {"km"}
+    by_name = {(s.case, s.metric, s.lead): s for s in of_ar}
+    options = Options(metrics="rmse,csi", thresholds=["u=0.5"], block=3)
+    found = scored(str(told), str(field), options).scores
+    assert len(found) == 3 * 4
+    for score in found:
+        same = by_name[score.case, score.metric, score.lead]
+        assert score.value == pytest.approx(same.value, rel=1e-6)
+        assert same.interval is not None
+        low, high = same.interval
+        assert low <= same.value <= high
+        assert score.interval == pytest.approx((low, high), rel=1e-6)
 
 
 def test_baselines_alone(pair, tmp_path):
@@ -630,48 +659,6 @@ def test_a_preparation_may_be_none():
     plain = Preparation(None, Constant(jnp.ones(2)))
     x = jnp.arange(6.0).reshape(3, 2)
     np.testing.assert_array_equal(plain.decode(plain.encode(x, x[:, 0]), x[:, 0]), x)
-
-
-def test_scores_of_events_maps_and_ensembles(field, tmp_path):
-    """Every metric at once; events at a threshold, intervals, ranks on the page."""
-    metrics = ["rmse", "pod", "csi", "fss", "crps_fair", "spread_skill"]
-    metrics += ["rank_frequency", "effective_resolution", "energy_ratio"]
-    job = job_of(
-        field, tmp_path / "out", **FIELD,
-        models={"ar": {"kind": "linear_ar", "lags": 1}},
-        forecast={"steps": 2, "stride": 1, "members": 3},
-        score={
-            "metrics": metrics, "thresholds": {"u": [0.5]}, "windows": [3],
-            "rows": "lon", "block": 4,
-        },
-    )  # fmt: skip
-    stages.everything(on_disk(job), say=silent)
-    _, scores = read_scores(tmp_path / "out" / "scores.json")
-    assert {s.metric for s in scores} == set(metrics)
-    of_ar = [s for s in scores if s.model == "ar"]
-    cases = {m: {s.case for s in of_ar if s.metric == m} for m in metrics}
-    assert cases["csi"] == {"u >= 0.5 m s-1"}
-    assert cases["fss"] == {"u >= 0.5 m s-1, 3 x 3 points"}
-    assert cases["energy_ratio"] == {"u, v"}
-    assert cases["rank_frequency"] == {f"{v}, rank {i}" for v in "uv" for i in range(4)}
-    for score in of_ar:
-        if score.metric in ("rmse", "crps_fair", "csi"):
-            assert score.interval is not None
-            assert score.interval[0] <= score.value <= score.interval[1]
-    assert {s.units for s in of_ar if s.metric == "effective_resolution"} == {"km"}
-    # The same file and the same truth, given as any two files.
-    told = str(tmp_path / "out" / "forecasts" / "ar.nc")
-    options = Options(metrics="rmse,csi", thresholds=["u=0.5"], block=4)
-    by_name = {(s.case, s.metric, s.lead): s for s in of_ar}
-    found = scored(told, str(field), options).scores
-    assert len(found) == 6
-    for score in found:
-        same = by_name[score.case, score.metric, score.lead]
-        assert score.value == pytest.approx(same.value, rel=1e-6)
-        assert score.interval == pytest.approx(tuple(same.interval or ()), rel=1e-6)
-    page = (tmp_path / "out" / "report.html").read_text()
-    assert "Ranks: u" in page
-    assert "Bands hold 95 % of the resamples" in page
 
 
 UNSUITABLE = [

@@ -244,6 +244,7 @@ REFUSED = [
     (forecast(), truth(), {"metrics": "crps_fair"}, "there is 1 member"),
     (forecast(), truth(), {"metrics": "csi"}, "--metrics asks for csi without"),
     (forecast(), truth(), {"thresholds": ["warm"]}, "numbers such as 1,5"),
+    (forecast(), truth(), {"windows": "3"}, "asks for fss without a threshold"),
     (forecast(), truth(), {"windows": "3.5"}, "whole numbers such as 5,11"),
     (forecast(), truth(), {"block": 3}, "at least two blocks"),
     (
@@ -286,8 +287,9 @@ def test_units_and_calendars_that_do_not_fit(score):
 def test_from_the_command_line(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    forecast().to_zarr("ours.zarr", zarr_format=2)
-    forecast(TOLD + 1).to_netcdf("theirs.nc")
+    members = [forecast(TOLD + noise) for noise in (0.5, -0.5)]
+    xr.concat(members, "member").to_zarr("ours.zarr", zarr_format=2)
+    xr.concat([m + 1 for m in members], "number").to_netcdf("theirs.nc")
     truth().to_netcdf("seen.nc")
 
     def call(*arguments: str) -> tuple[int, str]:
@@ -298,7 +300,8 @@ def test_from_the_command_line(tmp_path, monkeypatch, capfd):
 
     code, err = call(
         "ours.zarr", "seen.nc", "--reference", "theirs.nc", "--metrics",
-        "rmse,csi,effective_resolution", "--thresholds", "280", "--rows", "longitude",
+        "rmse,csi,effective_resolution,rank_frequency", "--thresholds", "280",
+        "--rows", "longitude",
         "--block", "2", "--out", "out", "--report",
     )  # fmt: skip
     assert code == 0, err
@@ -312,7 +315,7 @@ def test_from_the_command_line(tmp_path, monkeypatch, capfd):
     assert document["settings"]["thresholds"] == ["280"]
     page = (tmp_path / "out" / "report.html").read_text()
     for heading in ("ours and theirs against seen", "Difference: temperature",
-                    "Spectra: temperature"):  # fmt: skip
+                    "Spectra: temperature", "Ranks: temperature"):  # fmt: skip
         assert heading in page
     for arguments, reason in (
         (("ours.zarr",), "a second file, the truth"),

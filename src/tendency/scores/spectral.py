@@ -34,21 +34,26 @@ def row_spectra(
     Raises:
         InputError: the points are not evenly spaced.
     """
-    from scipy.signal import periodogram
-
     pair = compared(forecast, truth)
     step, units = spacing(truth, along)
     across = [d for d in pair.space if d != along]
     dims = (START, LEAD, *across, along)
     whole = pair.known.transpose(*dims).all(along).values
 
+    size = truth.sizes[along]
+    window = _taper(taper, size)
+    wavenumber = np.fft.rfftfreq(size, step)[1:]
+    sides = np.full(len(wavenumber), 2.0)  # of a wave and its mirror image
+    if size % 2 == 0:
+        sides[-1] = 1.0  # the shortest is its own
+
     def power(values: xr.DataArray) -> np.ndarray:
         rows = values.transpose(*dims).values
-        _, density = periodogram(rows, 1 / step, taper, axis=-1, detrend="constant")
-        density = np.where(whole[..., None], density, 0.0)[..., 1:]
+        rows = rows - rows.mean(-1, keepdims=True)
+        modes = np.abs(np.fft.rfft(rows * window)[..., 1:]) ** 2
+        density = np.where(whole[..., None], modes * sides * step / size, 0.0)
         return density.sum(axis=tuple(range(2, 2 + len(across))))
 
-    wavenumber = np.fft.rfftfreq(truth.sizes[along], step)[1:]
     count = whole.sum(axis=tuple(range(2, 2 + len(across))))
     return _tally(pair, power, count, wavenumber, units, 1 / (2 * step))
 
@@ -65,8 +70,6 @@ def isotropic_spectra(
     Raises:
         InputError: the variable is no map, or its points are not evenly spaced.
     """
-    from scipy.signal import get_window
-
     pair = compared(forecast, truth)
     if len(pair.space) != 2:
         raise InputError(
@@ -76,9 +79,7 @@ def isotropic_spectra(
     dims = (START, LEAD, *pair.space)
     steps, units = zip(*(spacing(truth, d) for d in pair.space), strict=True)
     shape = [truth.sizes[d] for d in pair.space]
-    tapers = [np.asarray(get_window(taper, n)) for n in shape]
-    window = np.multiply.outer(tapers[0], tapers[1])
-    window = window / np.sqrt((window**2).mean())
+    window = np.multiply.outer(_taper(taper, shape[0]), _taper(taper, shape[1]))
     waves = [np.fft.fftfreq(n, d) for n, d in zip(shape, steps, strict=True)]
     radius = np.hypot(waves[0][:, None], waves[1][None])
     width = max(1 / (n * d) for n, d in zip(shape, steps, strict=True))
@@ -164,6 +165,14 @@ def spacing(array: xr.DataArray, dim: str) -> tuple[float, str]:
         middle = 0.0 if latitude is None else float(latitude.mean())
         return step * KILOMETRES * math.cos(math.radians(middle)), "km"
     return step, units or "points"
+
+
+def _taper(kind: Taper, size: int) -> Float[np.ndarray, " size"]:
+    """Of mean square 1, so that noise keeps its variance."""
+    if kind == "boxcar":
+        return np.ones(size)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    return hann / np.sqrt((hann**2).mean())
 
 
 def _crossing(

@@ -150,7 +150,7 @@ def _measures(options: Options, pairing: Pairing) -> Measures:
         metrics = ["rmse", "mae", "bias"]
         metrics += ["correlation"] if options.climatology else []
         metrics += ["pod", "far", "csi"] if thresholds else []
-        metrics += ["fss"] if thresholds and windows else []
+        metrics += ["fss"] if windows else []
         ensemble = pairing.told.dataset.sizes.get(MEMBER, 1) > 1
         metrics += ["crps_fair", "spread_skill"] if ensemble else []
     anomalies = [m for m in metrics if m in ("correlation", "skill")]
