@@ -32,6 +32,7 @@ from tendency.networks.maps import (
     UNet,
     stacked_maps,
 )
+from tendency.networks.maps.layers import channels_first
 from tendency.statistical import Persistence
 
 ROWS, COLUMNS = 6, 8
@@ -200,14 +201,14 @@ def test_recurrent_layers_are_their_equations(key):
     ours, inside = np.zeros((2, 3, ROWS, COLUMNS))
     for x in xs:
         ours, inside = lstm_by_hand(lstm, ours, inside, x)
-    np.testing.assert_allclose(h, ours, atol=1e-13)
-    np.testing.assert_allclose(c, inside, atol=1e-13)
-    np.testing.assert_array_equal(ys[-1], h)
+    np.testing.assert_allclose(channels_first(h), ours, atol=1e-13)
+    np.testing.assert_allclose(channels_first(c), inside, atol=1e-13)
+    np.testing.assert_array_equal(ys[-1], channels_first(h))
     h, _ = gru.scan(gru.init(grid, kind), jnp.asarray(xs))
     ours = np.zeros((3, ROWS, COLUMNS))
     for x in xs:
         ours = gru_by_hand(gru, ours, x)
-    np.testing.assert_allclose(h, ours, atol=1e-13)
+    np.testing.assert_allclose(channels_first(h), ours, atol=1e-13)
 
 
 def test_the_memory_of_predrnn_climbs_and_returns(key):
@@ -215,11 +216,13 @@ def test_the_memory_of_predrnn_climbs_and_returns(key):
     x = jax.random.normal(key, (2, ROWS, COLUMNS))
     (each, memory), y = layer.step(layer.init((ROWS, COLUMNS), x.dtype), x)
     lowest, highest = layer.layers
-    nothing = jnp.zeros((3, ROWS, COLUMNS))
+    nothing = jnp.zeros((ROWS, COLUMNS, 3))
     first, climbed = lowest.step((nothing, nothing), nothing, x)
-    second, back = highest.step((nothing, nothing), climbed, first[0])
+    second, back = highest.step((nothing, nothing), climbed, channels_first(first[0]))
     for found, expected in zip(
-        (each, memory, y), ((first, second), back, second[0]), strict=True
+        (each, memory, y),
+        ((first, second), back, channels_first(second[0])),
+        strict=True,
     ):
         assert eqx.tree_equal(found, expected, rtol=1e-12, atol=1e-12)
 

@@ -18,7 +18,7 @@ from tendency.cell import Constant, Standardisation
 from tendency.errors import InputError
 from tendency.networks.dense import Activation, Dense, at_least
 from tendency.networks.maps.frame import Frame
-from tendency.networks.maps.layers import Convolution, Edges, doubled
+from tendency.networks.maps.layers import Convolution, Edges, doubled, pointwise
 
 
 class AbstractAutoEncoder(eqx.Module):
@@ -256,7 +256,7 @@ class ConvAutoEncoder(AbstractAutoEncoder):
         x = x.reshape(self.down[-1].kernel.shape[0], *grids[-1])
         for i, layer in enumerate(self.up):
             if i:
-                x = doubled(self.activation(x), grids[-1 - i])
+                x = doubled(pointwise(self.activation, x), grids[-1 - i])
             x = layer(x)
         values = self.frame.values(x)
         return self.frame.state.invert(values)
@@ -264,7 +264,7 @@ class ConvAutoEncoder(AbstractAutoEncoder):
     def _down(self, state):
         x, _ = self.frame.inputs(state[None])
         for layer in self.down:
-            x = self.activation(layer(x))
+            x = pointwise(self.activation, layer(x))
         return self.to_latent(jnp.ravel(x))
 
     def _grids(self) -> list[tuple[int, int]]:

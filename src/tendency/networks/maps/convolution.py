@@ -51,19 +51,23 @@ def convolve(
         stride: s.
         zeros: rows, and columns, of zeros that x has on either side.
     """
-    x, kernel = jnp.moveaxis(x, 0, -1), jnp.transpose(kernel, (2, 3, 1, 0))
-    if kernel.shape[:2] == (1, 1) and zeros == (0, 0):
-        y = x[::stride, ::stride] @ kernel[0, 0]
-    else:
-        y = _convolution.bind(
-            x[None, None],
-            kernel[None],
-            form="answer",
-            size=None,
-            stride=stride,
-            zeros=tuple(zeros),
-        )[0, 0]
+    y = convolve_last(jnp.moveaxis(x, 0, -1), kernel, stride, zeros)
     return jnp.moveaxis(y, -1, 0)
+
+
+def convolve_last(
+    x: Float[Array, "row column in"],
+    kernel: Float[Array, "out in height width"],
+    stride: int = 1,
+    zeros: tuple[int, int] = (0, 0),
+) -> Float[Array, "fewer_row fewer_column out"]:
+    """`convolve` of maps whose channels are last."""
+    kernel = jnp.transpose(kernel, (2, 3, 1, 0))
+    if kernel.shape[:2] == (1, 1) and zeros == (0, 0):
+        return x[::stride, ::stride] @ kernel[0, 0]
+    how = {"stride": stride, "zeros": tuple(zeros)}
+    x, kernel = x[None, None], kernel[None]
+    return _convolution.bind(x, kernel, form="answer", size=None, **how)[0, 0]
 
 
 _convolution = Primitive("convolve")

@@ -1,11 +1,14 @@
 """What networks on maps are made of: padding, convolution, modulation, resampling.
 
 A map is (channel, row, column); where a mask is given it is (1, row, column), one where
-there is a point and zero elsewhere (land, or what was never observed).
+there is a point and zero elsewhere (land, or what was never observed). Within each of
+them the channels are last, as convolutions want them: between two of them the compiler
+drops both moves, and what stands between convolutions had best be one of them too
+(`pointwise`, `joined`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import equinox as eqx
@@ -15,7 +18,7 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from tendency.errors import InputError
 from tendency.networks.dense import Dense, at_least, float_type
-from tendency.networks.maps.convolution import convolve
+from tendency.networks.maps.convolution import convolve_last
 
 Edge = Literal["zero", "reflect", "periodic", "replicate"]
 Mask = Float[Array, "1 row column"]
@@ -66,7 +69,7 @@ class Edges(eqx.Module):
         Raises:
             InputError: the map has too few points for its edges.
         """
-        reach, zeros = kernel.shape[-1] // 2, []
+        reach, zeros, beyond = kernel.shape[-1] // 2, [], []
         for axis, edge in enumerate((self.rows, self.columns), start=1):
             if edge == "zero":  # which cost no copy of the map
                 zeros.append(reach)
@@ -79,10 +82,13 @@ class Edges(eqx.Module):
                     f"{edge} edge needs {least}: give a larger map, a smaller kernel, "
                     "fewer levels or another edge"
                 )
+            beyond.append((axis - 1, _MODES[edge]))
+        x = channels_last(x)
+        for axis, mode in beyond:
             around = [(0, 0), (0, 0), (0, 0)]
             around[axis] = (reach, reach)
-            x = jnp.pad(x, around, mode=_MODES[edge])
-        return convolve(x, kernel, stride, (zeros[0], zeros[1]))
+            x = jnp.pad(x, around, mode=mode)
+        return channels_first(convolve_last(x, kernel, stride, (zeros[0], zeros[1])))
 
 
 class Convolution(eqx.Module):
@@ -129,16 +135,16 @@ class Convolution(eqx.Module):
     ) -> Float[Array, "out strided_row strided_column"]:
         """In the type of the kernel; the mask is read with `partial` alone."""
         x = x.astype(self.kernel.dtype)
-        bias = self.bias[:, None, None]
         if not self.edges.partial:
-            return self.edges.convolve(x, self.kernel, self.stride) + bias
+            y = self.edges.convolve(x, self.kernel, self.stride)
+            return pointwise(lambda y: y + self.bias[None, None], y)
         here = jnp.ones((1, *x.shape[1:]), x.dtype)
         here = here if mask is None else mask.astype(x.dtype)
         y = self.edges.convolve(x * here, self.kernel, self.stride)
         window = jnp.ones((1, 1, *self.kernel.shape[2:]), x.dtype)
         seen = self.edges.convolve(here, window, self.stride)
         share = window.size / jnp.where(seen > 0, seen, window.size)
-        return y * share + bias
+        return pointwise(lambda y, share: y * share + self.bias[None, None], y, share)
 
 
 class Modulation(eqx.Module):
@@ -167,8 +173,8 @@ class Modulation(eqx.Module):
         condition: Float[Array, " conditions"],
     ) -> Float[Array, "channel row column"]:
         answer = self.dense(condition.astype(self.dense.bias.dtype))
-        gain, shift = jnp.split(answer[:, None, None], 2)
-        return x + gain * x + shift
+        gain, shift = jnp.split(answer[None, None], 2, axis=-1)
+        return pointwise(lambda x: x + gain * x + shift, x)
 
 
 def maybe_modulation(
@@ -208,9 +214,10 @@ def halved(
         jnp.ones((1, *x.shape[1:]), x.dtype) if mask is None else mask.astype(x.dtype)
     )
     if mask is None and not (x.shape[1] % 2 or x.shape[2] % 2):
-        return _sums(x) / 4
+        return pointwise(lambda sums: sums / 4, _sums(x))
     seen = _sums(here)
-    return _sums(x * here) / jnp.where(seen > 0, seen, 1)
+    seen = jnp.where(seen > 0, seen, 1)
+    return pointwise(jnp.divide, _sums(pointwise(jnp.multiply, x, here)), seen)
 
 
 def halved_mask(mask: Mask) -> Float[Array, "1 half_row half_column"]:
@@ -222,14 +229,43 @@ def doubled(
     x: Float[Array, "channel half_row half_column"], shape: Sequence[int]
 ) -> Float[Array, "channel row column"]:
     """Each point twice along each axis, cut to so many rows and columns."""
-    twice = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-    return twice[:, : shape[0], : shape[1]]
+    (rows, columns), x = x.shape[1:], channels_last(x)
+    blocks = jnp.broadcast_to(x[:, None, :, None], (rows, 2, columns, 2, x.shape[-1]))
+    twice = blocks.reshape(2 * rows, 2 * columns, x.shape[-1])
+    return channels_first(twice[: shape[0], : shape[1]])
+
+
+def joined(*maps: Float[Array, "_ row column"]) -> Float[Array, "channel row column"]:
+    """The channels of the first map, then of the next."""
+    return channels_first(jnp.concatenate([channels_last(x) for x in maps], -1))
+
+
+def pointwise(
+    function: Callable[..., Array], *maps: Float[Array, "_ row column"]
+) -> Float[Array, "channel row column"]:
+    """A function of the numbers at each point, which reads maps with channels last."""
+    return channels_first(function(*map(channels_last, maps)))
+
+
+def channels_last(
+    x: Float[Array, "channel row column"],
+) -> Float[Array, "row column channel"]:
+    """The same map as convolutions want it."""
+    return jnp.moveaxis(x, 0, -1)
+
+
+def channels_first(
+    x: Float[Array, "row column channel"],
+) -> Float[Array, "channel row column"]:
+    """The same map as states are."""
+    return jnp.moveaxis(x, -1, 0)
 
 
 def _sums(
     x: Float[Array, "channel row column"],
 ) -> Float[Array, "channel half_row half_column"]:
-    odd = ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2))
-    x = jnp.pad(x, odd) if x.shape[1] % 2 or x.shape[2] % 2 else x
-    blocks = x.reshape(x.shape[0], x.shape[1] // 2, 2, x.shape[2] // 2, 2)
-    return blocks.sum((2, 4))
+    odd = ((0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0))
+    x = channels_last(x)
+    x = jnp.pad(x, odd) if any(map(any, odd)) else x
+    blocks = x.reshape(x.shape[0] // 2, 2, x.shape[1] // 2, 2, x.shape[2])
+    return channels_first(blocks.sum((1, 3)))

@@ -15,6 +15,7 @@ from tendency.networks.maps.layers import (
     Modulation,
     maybe_modulation,
     modulated,
+    pointwise,
 )
 
 
@@ -108,7 +109,7 @@ class ConvNet(AbstractMapNetwork):
     def __call__(self, x, mask=None, condition=None):
         x = modulated(self.modulation, self.layers[0](x, mask), condition)
         for layer in self.layers[1:]:
-            x = layer(self.activation(x), mask)
+            x = layer(pointwise(self.activation, x), mask)
         return x
 
 

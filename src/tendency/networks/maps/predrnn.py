@@ -7,8 +7,14 @@ from jaxtyping import DTypeLike, PRNGKeyArray
 
 from tendency.errors import InputError
 from tendency.networks.dense import at_least
-from tendency.networks.maps.layers import Convolution, Edges
-from tendency.networks.maps.recurrent import AbstractMapLayer, gates_of, joined
+from tendency.networks.maps.layers import (
+    Convolution,
+    Edges,
+    channels_first,
+    channels_last,
+    joined,
+)
+from tendency.networks.maps.recurrent import AbstractMapLayer, beside, gates_of
 
 
 class SpatiotemporalLSTM(eqx.Module):
@@ -66,16 +72,18 @@ class SpatiotemporalLSTM(eqx.Module):
         h, c = hidden
 
         def renewed(gates: Convolution, read, held):
-            i, f, g = jnp.split(gates(joined(x, read), mask).astype(held.dtype), 3)
+            answer = channels_last(gates(beside(x, read), mask)).astype(held.dtype)
+            i, f, g = jnp.split(answer, 3, axis=-1)
             return jax.nn.sigmoid(f) * held + jax.nn.sigmoid(i) * jnp.tanh(g)
 
         c, memory = (
             renewed(self.of_hidden, h, c),
             renewed(self.of_memory, memory, memory),
         )
-        both = jnp.concatenate([c, memory])
-        o = self.output(jnp.concatenate([joined(x, h), both]), mask).astype(c.dtype)
-        h = jax.nn.sigmoid(o) * jnp.tanh(self.merge(both, mask).astype(c.dtype))
+        both = joined(channels_first(c), channels_first(memory))
+        o = channels_last(self.output(beside(x, h, c, memory), mask)).astype(c.dtype)
+        merged = channels_last(self.merge(both, mask)).astype(c.dtype)
+        h = jax.nn.sigmoid(o) * jnp.tanh(merged)
         return (h, c), memory
 
 
@@ -125,7 +133,7 @@ class PredRNN(AbstractMapLayer):
         return self.layers[0].sizes[0], self.layers[-1].sizes[1]
 
     def init(self, grid, dtype):
-        nothing = jnp.zeros((self.sizes[1], *grid), dtype)
+        nothing = jnp.zeros((*grid, self.sizes[1]), dtype)
         return tuple((nothing, nothing) for _ in self.layers), nothing
 
     def step(self, hidden, x, mask=None):
@@ -134,5 +142,5 @@ class PredRNN(AbstractMapLayer):
         for layer, held in zip(self.layers, each, strict=True):
             new, memory = layer.step(held, memory, x, mask)
             after.append(new)
-            x = new[0]
+            x = channels_first(new[0])
         return (tuple(after), memory), x

@@ -1,6 +1,7 @@
 """Recurrent layers whose states are maps, and their stacks.
 
-Folded (`step`) and unfolded (`scan`) they give the same numbers.
+Folded (`step`) and unfolded (`scan`) they give the same numbers. The channels of hidden
+states are last, as convolutions want them: (row, column, channel).
 """
 
 import abc
@@ -14,7 +15,14 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 
 from tendency.errors import InputError
 from tendency.networks.dense import at_least
-from tendency.networks.maps.layers import Convolution, Edges, Mask
+from tendency.networks.maps.layers import (
+    Convolution,
+    Edges,
+    Mask,
+    channels_first,
+    channels_last,
+    joined,
+)
 
 
 class AbstractMapLayer(eqx.Module):
@@ -86,16 +94,16 @@ class ConvLSTM(AbstractMapLayer):
         return self.gates.kernel.shape[1] - units, units
 
     def init(self, grid, dtype):
-        nothing = jnp.zeros((self.sizes[1], *grid), dtype)
+        nothing = jnp.zeros((*grid, self.sizes[1]), dtype)
         return nothing, nothing
 
     def step(self, hidden, x, mask=None):
         h, c = hidden
-        gates = self.gates(joined(x, h), mask).astype(c.dtype)
-        i, f, g, o = jnp.split(gates, 4)
+        gates = channels_last(self.gates(beside(x, h), mask)).astype(c.dtype)
+        i, f, g, o = jnp.split(gates, 4, axis=-1)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
         h = jax.nn.sigmoid(o) * jnp.tanh(c)
-        return (h, c), h
+        return (h, c), channels_first(h)
 
 
 class ConvGRU(AbstractMapLayer):
@@ -135,14 +143,14 @@ class ConvGRU(AbstractMapLayer):
         return self.candidate.kernel.shape[1] - units, units
 
     def init(self, grid, dtype):
-        return jnp.zeros((self.sizes[1], *grid), dtype)
+        return jnp.zeros((*grid, self.sizes[1]), dtype)
 
     def step(self, hidden, x, mask=None):
-        gates = jax.nn.sigmoid(self.gates(joined(x, hidden), mask))
-        reset, keep = jnp.split(gates.astype(hidden.dtype), 2)
-        new = jnp.tanh(self.candidate(joined(x, reset * hidden), mask))
+        gates = jax.nn.sigmoid(channels_last(self.gates(beside(x, hidden), mask)))
+        reset, keep = jnp.split(gates.astype(hidden.dtype), 2, axis=-1)
+        new = jnp.tanh(channels_last(self.candidate(beside(x, reset * hidden), mask)))
         hidden = new.astype(hidden.dtype) * (1 - keep) + keep * hidden
-        return hidden, hidden
+        return hidden, channels_first(hidden)
 
 
 class MapStack(AbstractMapLayer):
@@ -219,8 +227,9 @@ def gates_of(
     )
 
 
-def joined(
-    x: Float[Array, "inputs row column"], h: Float[Array, "units row column"]
-) -> Float[Array, "both row column"]:
-    """[x, h], in the type of the hidden state."""
-    return jnp.concatenate([x.astype(h.dtype), h])
+def beside(
+    x: Float[Array, "inputs row column"], *hidden: Float[Array, "row column _"]
+) -> Float[Array, "all row column"]:
+    """[x, h, ...], in the type of the hidden states."""
+    held = [channels_first(h) for h in hidden]
+    return joined(x.astype(held[0].dtype), *held)

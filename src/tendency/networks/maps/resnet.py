@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from tendency.networks.dense import Activation, at_least
@@ -12,6 +13,7 @@ from tendency.networks.maps.layers import (
     Modulation,
     maybe_modulation,
     modulated,
+    pointwise,
 )
 from tendency.networks.maps.network import AbstractMapNetwork, ends, read_by
 
@@ -58,9 +60,9 @@ class ResidualBlock(eqx.Module):
         mask: Mask | None = None,
         condition: Float[Array, " conditions"] | None = None,
     ) -> Float[Array, "channel row column"]:
-        y = self.first(self.activation(x), mask)
-        y = self.activation(modulated(self.modulation, y, condition))
-        return x + self.second(y, mask)
+        y = self.first(pointwise(self.activation, x), mask)
+        y = pointwise(self.activation, modulated(self.modulation, y, condition))
+        return pointwise(jnp.add, x, self.second(y, mask))
 
 
 class ResNet(AbstractMapNetwork):
@@ -117,4 +119,4 @@ class ResNet(AbstractMapNetwork):
         x = self.stem(x, mask)
         for block in self.blocks:
             x = block(x, mask, condition)
-        return self.head(self.activation(x), mask)
+        return self.head(pointwise(self.activation, x), mask)

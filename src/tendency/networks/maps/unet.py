@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from tendency.errors import InputError
@@ -17,8 +16,10 @@ from tendency.networks.maps.layers import (
     doubled,
     halved,
     halved_mask,
+    joined,
     maybe_modulation,
     modulated,
+    pointwise,
 )
 from tendency.networks.maps.network import AbstractMapNetwork, ends, read_by
 
@@ -57,8 +58,9 @@ class Pair(eqx.Module):
         mask: Mask | None,
         condition: Float[Array, " conditions"] | None,
     ) -> Float[Array, "out row column"]:
-        x = self.second(self.activation(self.first(x, mask)), mask)
-        return self.activation(modulated(self.modulation, x, condition))
+        x = pointwise(self.activation, self.first(x, mask))
+        x = modulated(self.modulation, self.second(x, mask), condition)
+        return pointwise(self.activation, x)
 
 
 class UNet(AbstractMapNetwork):
@@ -135,7 +137,7 @@ class UNet(AbstractMapNetwork):
             x = pair(x, masks[-1], condition)
             kept.append(x)
         for pair, fine, here in zip(self.up, kept[-2::-1], masks[-2::-1], strict=True):
-            x = jnp.concatenate([doubled(x, fine.shape[1:]), fine])
+            x = joined(doubled(x, fine.shape[1:]), fine)
             x = pair(x, here, condition)
         return self.head(x, mask)
 
