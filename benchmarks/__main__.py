@@ -18,7 +18,7 @@ from benchmarks import costs, limits, loading, startup, tables
 from benchmarks.measure import HERE, Case, Peer, measure
 
 RATIOS = ("training", "rollout", "recurrent", "analogs", "sparse", "generated")
-RATIOS += ("assimilation",)
+RATIOS += ("assimilation", "convolutional")
 OTHERS = {
     "startup": (startup.measure, tables.starts),
     "compilation": (costs.compilations, tables.compilations),
