@@ -300,7 +300,7 @@ def test_from_the_command_line(tmp_path, monkeypatch, capfd):
 
     code, err = call(
         "ours.zarr", "seen.nc", "--reference", "theirs.nc", "--metrics",
-        "rmse,csi,effective_resolution,rank_frequency", "--thresholds", "280",
+        "rmse,csi,error_resolution,rank_frequency", "--thresholds", "280",
         "--rows", "longitude",
         "--block", "2", "--out", "out", "--report",
     )  # fmt: skip

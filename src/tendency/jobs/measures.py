@@ -173,7 +173,9 @@ def tallies(
 def finished(family: str, sums: xr.Dataset) -> xr.Dataset:
     """The scores of a family, from its sums over starts."""
     if family == "spectra":
-        return effective_resolution(sums).to_dataset()
+        by_error = effective_resolution(sums, criterion="error")
+        by_ratio = effective_resolution(sums)
+        return by_ratio.to_dataset().assign(error_resolution=by_error)
     if family == "pair":
         correlation = error_scores(sums)["correlation"]
         return correlation.to_dataset(name="bivariate_correlation")

@@ -25,7 +25,7 @@ Metric = Literal[
     "rmse", "mae", "bias", "correlation", "bivariate_correlation", "skill",
     "pod", "far", "csi", "hss", "frequency_bias", "fss",
     "crps_fair", "crps_empirical", "spread", "spread_skill", "rank_frequency",
-    "effective_resolution", "variance_ratio", "energy_ratio",
+    "effective_resolution", "error_resolution", "variance_ratio", "energy_ratio",
 ]  # fmt: skip
 
 

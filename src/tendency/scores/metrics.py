@@ -45,6 +45,7 @@ METRICS = {
     "spread_skill": Metric("ensemble", "one"),
     "rank_frequency": Metric("ranks", None),
     "effective_resolution": Metric("spectra", units="length"),
+    "error_resolution": Metric("spectra", units="length"),
     "variance_ratio": Metric("moments", "one"),
     "energy_ratio": Metric("energy", "one"),
 }
