@@ -328,3 +328,60 @@ def test_from_the_command_line(tmp_path, monkeypatch, capfd):
         assert code == 2
         assert reason in err
         assert err.count("\n") == 1
+
+
+def curved(dataset: xr.Dataset, lat: str, lon: str, tilt: float = 5.0) -> xr.Dataset:
+    """The same values on a tilted grid, its coordinates planes."""
+    planes = np.meshgrid(dataset[lat].values, dataset[lon].values, indexing="ij")
+    dataset = dataset.drop_vars([lat, lon]).rename({lat: "y", lon: "x"})
+    tilted = planes[0] + tilt * np.arange(4) / 10
+    units = {"units": "degrees_north"}
+    coords = {"lat": (("y", "x"), tilted, units), "lon": (("y", "x"), planes[1])}
+    return dataset.assign_coords(coords)
+
+
+def test_grids_of_two_dimensions(score):
+    told = forecast().sortby("latitude", ascending=False)
+    told = told.assign_coords(longitude=told["longitude"] % 360).sortby("longitude")
+    told = curved(told, "latitude", "longitude")
+    found = score(told, curved(truth(), "lat", "lon"))
+    weights = np.cos(np.deg2rad(told["lat"].values))
+    np.testing.assert_allclose(by_lead(found), expected(ERRORS, weights))
+    with pytest.raises(InputError, match="grids of temperature differ in lat"):
+        score(told, curved(truth(), "lat", "lon", tilt=9.0))
+    bare = truth().drop_vars(["lat", "lon"]).isel(lat=slice(2))
+    with pytest.raises(InputError, match="one of them tells no coordinates"):
+        score(forecast(), bare)
+
+
+def test_units_that_one_file_lacks(score):
+    bare = truth(values=VALUES - 273.15)
+    del bare["t2m"].attrs["units"]
+    found = score(forecast(), bare)
+    np.testing.assert_allclose(by_lead(found), expected(ERRORS))
+    assert "temperature: the truth gives no units, degC was taken" in found.notes
+
+
+def test_energy_of_two_components(score):
+    def winds(data: xr.Dataset, name: str) -> xr.Dataset:
+        u = data[name].drop_attrs(deep=False)
+        return xr.Dataset({"u": u, "v": 2 * u}).assign_coords(data.coords)
+
+    told, seen = winds(forecast(), "temperature"), winds(truth(), "t2m")
+    found = by_lead(score(told, seen, metrics="energy_ratio"), "energy_ratio")
+    known = VALUES[STARTS[:, None] + LEADS]
+    top, bottom = ((WEIGHTS * x**2).sum((0, 2, 3)) for x in (TOLD - 273.15, known))
+    np.testing.assert_allclose(found, top / bottom)
+
+
+def test_a_reference_and_a_climatology_that_do_not_fit(score, tmp_path):
+    later = forecast().assign_coords(init_time=DAYS[STARTS + 1])
+    later.to_netcdf(tmp_path / "later.nc")
+    with pytest.raises(InputError, match="share 0 starts and 3 lead times"):
+        score(forecast(), truth(), reference=str(tmp_path / "later.nc"))
+    forecast().isel(latitude=[0, 1]).to_netcdf(tmp_path / "region.nc")
+    with pytest.raises(InputError, match="on different grids"):
+        score(forecast(), truth(), reference=str(tmp_path / "region.nc"))
+    truth().isel(time=slice(5)).to_netcdf(tmp_path / "climate.nc")
+    with pytest.raises(InputError, match="has 5 times, 12 months or 365 or 366 days"):
+        score(forecast(), truth(), climatology=str(tmp_path / "climate.nc"))
