@@ -141,6 +141,8 @@ def test_history_and_window_of_each_kind():
         "encoder_decoder": ({"history": 7, "horizon": 1}, 7, 9),
         "temporal_cnn": ({"kernel": 3, "depth": 2, "horizon": 2}, 12, 15),
         "convolutional": ({"lags": 2, "horizon": 3}, 1, 5),
+        "unet": ({"lags": 2, "horizon": 3}, 1, 5),
+        "conv_gru": ({"history": 5, "horizon": 2}, 5, 8),
     }
     content = tomllib.loads(MINIMAL)
     content["models"] = {k: {"kind": k, **v[0]} for k, v in told.items()}

@@ -82,7 +82,7 @@ def build(
         Diverged: the loss stopped being finite.
     """
     model = job.models[name]
-    on_grid = isinstance(model, models.Convolutional)
+    on_grid = isinstance(model, models.Convolutional | models.OnMaps)
     encoded = encode(job, material, on_grid=on_grid, areas=on_grid)
     outside = 0.0
     if encoded.preparation.patterns is not None:

@@ -14,6 +14,8 @@ NotNegative = Annotated[float, Field(ge=0)]
 NotNegativeInt = Annotated[int, Field(ge=0)]
 _T = TypeVar("_T")
 Choices = Annotated[list[_T], Field(min_length=1)]
+Edge = Literal["zero", "reflect", "periodic", "replicate"]
+Kernel = Literal[1, 3, 5, 7, 9]
 
 
 class _Descended(Table):
@@ -115,10 +117,76 @@ class Convolutional(_Descended):
     horizon: PositiveInt = 5
     width: PositiveInt = 8
     depth: PositiveInt = 1  # 1 is linear
-    kernel: Literal[1, 3, 5, 7, 9] = 5
+    kernel: Kernel = 5
     coarse: NotNegativeInt = 10  # points across the blocks of a second stencil; 0: none
     lags: PositiveInt = 3
     ridge: NotNegative = 0.01  # of the stencil's regression, toward persistence
+
+
+class _OnMaps(_Descended):
+    """What every network on maps reads; EOFs are left out, points of land not seen."""
+
+    epochs: PositiveInt = 30
+    batch: PositiveInt = 8
+    rows: Edge = "replicate"  # what lies beyond the first and the last row
+    columns: Edge = "replicate"  # of a globe "periodic"
+    partial: bool = True  # convolutions count only the points that there are
+    increments: bool = True  # the network gives a change, not a value
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # of the weights, a step
+    noise: NotNegative = 0.0  # on what is read in training, of a step's usual change
+    gradient: NotNegative = 0.0  # weights of terms beside the square of the errors
+    spectral: NotNegative = 0.0
+    energy: NotNegative = 0.0
+    precision: Literal["single", "half"] = "single"  # of products in training: bfloat16
+    checkpoint: bool = False  # recompute the steps: less memory, more time
+
+
+class _Stepper(_OnMaps):
+    """What networks read that step from the last `lags` maps.
+
+    With `members` a network reads a map of noise too and is fitted by the fair CRPS of
+    so many forecasts: `forecast.members` then draws from what it learned of its errors.
+    """
+
+    lags: PositiveInt = 1
+    members: Annotated[int, Field(ge=2)] | None = None
+
+
+class UNet(_Stepper):
+    """A network that sees far by coarser and coarser maps."""
+
+    kind: Literal["unet"]
+    widths: list[PositiveInt] = Field(default=[16, 32, 64], min_length=2)
+    kernel: Kernel = 3
+
+
+class ResNet(_Stepper):
+    """Residual blocks of convolutions, as far-sighted as they are deep."""
+
+    kind: Literal["resnet"]
+    width: PositiveInt = 32
+    depth: PositiveInt = 4  # blocks
+    kernel: Kernel = 3
+
+
+class FNO(_Stepper):
+    """A Fourier neural operator: products of the longest waves of the map."""
+
+    kind: Literal["fno"]
+    width: PositiveInt = 32
+    depth: PositiveInt = 4  # layers
+    # Wavenumbers kept along rows and columns, and zeros beyond a map that is no torus.
+    modes: list[PositiveInt] = Field(default=[8, 8], min_length=2, max_length=2)
+    margin: list[NotNegativeInt] = Field(default=[0, 0], min_length=2, max_length=2)
+
+
+class ConvRecurrent(_OnMaps):
+    """Recurrent layers whose hidden states are maps, informed by `history` steps."""
+
+    kind: Literal["conv_lstm", "conv_gru"]
+    widths: list[PositiveInt] = Field(default=[32], min_length=1)  # of the layers
+    kernel: Kernel = 3
+    history: PositiveInt = 5
 
 
 Model = Annotated[
@@ -130,9 +198,14 @@ Model = Annotated[
     | Recurrent
     | EncoderDecoder
     | TemporalCNN
-    | Convolutional,
+    | Convolutional
+    | UNet
+    | ResNet
+    | FNO
+    | ConvRecurrent,
     Field(discriminator="kind"),
 ]
+OnMaps = UNet | ResNet | FNO | ConvRecurrent
 BASELINES = ("climatology", "persistence", "damped_persistence")
 
 
@@ -140,7 +213,7 @@ def past_steps(model: Model) -> int:
     """The steps of history that a forecast needs before its first state."""
     if isinstance(model, TemporalCNN):
         return 2 * (model.kernel - 1) * (2**model.depth - 1)
-    if isinstance(model, Recurrent | EncoderDecoder):
+    if isinstance(model, Recurrent | EncoderDecoder | ConvRecurrent):
         return model.history
     lags = getattr(model, "lags", 1)
     return (max(lags) if isinstance(lags, list) else lags) - 1

@@ -13,7 +13,7 @@ from tendency.cell import AbstractCell, Standardisation
 from tendency.errors import InputError
 from tendency.fitting import Descent, RolloutLoss, fit
 from tendency.integrate import Integrated, euler, rk4
-from tendency.jobs import models
+from tendency.jobs import maps, models
 from tendency.jobs.series import Encoded
 from tendency.networks import (
     GRU,
@@ -44,7 +44,7 @@ Network = (
     | models.EncoderDecoder
     | models.TemporalCNN
 )
-Trained = Network | models.Convolutional
+Trained = Network | models.Convolutional | models.OnMaps
 
 
 def network(
@@ -67,7 +67,12 @@ def network(
         Diverged: the loss stopped being finite.
     """
     make, descend = jax.random.split(jax.random.key(seed))
-    if isinstance(model, models.Convolutional):
+    loss, more = RolloutLoss(model.horizon), {}
+    if isinstance(model, models.OnMaps):
+        encoded = encoded.in_single_precision()
+        cell = maps.initial(model, encoded, make)
+        loss, more = maps.loss_of(model, cell), maps.options(model)
+    elif isinstance(model, models.Convolutional):
         encoded = encoded.in_single_precision()
         start = convolutional(model, encoded, make)
         cell = stencil_regression(
@@ -100,13 +105,14 @@ def network(
         epochs=model.epochs,
         batch=model.batch,
         patience=None if validation is None else model.patience,
+        **more,
     )
     fitted = fit(
         cell,
         windows,
         method,
         key=descend,
-        loss=RolloutLoss(model.horizon),
+        loss=loss,
         validation=validation,
         directory=directory,
         report=report,

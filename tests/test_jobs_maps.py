@@ -1,0 +1,95 @@
+"""Networks on maps in a job: each kind is built, two are fitted and forecast."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_jobs import FIELD, field, fitted, job_of
+
+from tendency.cell import Carry
+from tendency.errors import InputError
+from tendency.fitting import EnsembleLoss
+from tendency.jobs import maps
+from tendency.jobs.fit import load_model
+from tendency.jobs.forecast import run_forecasts
+from tendency.jobs.load import load_material
+from tendency.jobs.series import encode
+
+_ = field  # a fixture
+
+
+def model_of(job: Any, name: str) -> Any:
+    return job.models[name]
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "unet": {"widths": [2, 3], "columns": "periodic", "lags": 2},
+    "resnet": {"width": 2, "depth": 1, "members": 2},
+    "fno": {"width": 2, "depth": 1, "modes": [2, 3], "margin": [2, 0]},
+    "conv_lstm": {"widths": [2], "history": 2},
+    "conv_gru": {"widths": [2, 3], "history": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def encoded(field: Any, tmp_path_factory):
+    job = job_of(field, tmp_path_factory.mktemp("out"), **FIELD)
+    return encode(job, load_material(job), on_grid=True, areas=True)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_each_kind_is_made_to_the_size_of_the_data(field, encoded, tmp_path, kind):
+    """Persistence before its fit, on the grid, with the island left out."""
+    job = job_of(field, tmp_path, models={"m": {"kind": kind, **SMALL[kind]}}, **FIELD)
+    single = encoded.in_single_precision()
+    cell = maps.initial(model_of(job, "m"), single, jax.random.key(0))
+    assert cell.spin_up_steps == {"unet": 1, "conv_lstm": 2, "conv_gru": 1}.get(kind, 0)
+    assert cell.frame.shape == (2, 6, 8)
+    assert not np.asarray(cell.frame.land)[0, 2, 3]
+    state = single.states[0]
+    new = eqx.filter_eval_shape(cell.step, Carry(state, cell.init(state).memory))
+    assert new.state.shape == state.shape == (94,)
+    assert new.state.dtype == jnp.float32
+    # One deviation a variable, of its steps.
+    steps = np.diff(np.asarray(single.samples("train"))[:, :47], axis=0).std()
+    np.testing.assert_allclose(cell.frame.output_std.value[:47], steps, rtol=1e-4)
+
+
+def test_two_kinds_are_fitted_kept_and_forecast(field, tmp_path):
+    quick = {"epochs": 1, "batch": 16, "horizon": 1, "ema": 0.9, "noise": 0.1}
+    models = {
+        "resnet": {"kind": "resnet", **SMALL["resnet"], **quick},
+        "gru": {"kind": "conv_gru", "widths": [2], "history": 1, "precision": "half",
+                "gradient": 0.1, "spectral": 0.01, "energy": 0.01, **quick},
+    }  # fmt: skip
+    job = job_of(field, tmp_path, models=models, **FIELD)
+    material = fitted(job)
+    starts, t = np.arange(130, 134), material.series.t
+    states = np.where(np.isfinite(material.series.states), material.series.states, 0)
+    spread = {}
+    for name in models:
+        kept = load_model(job, name, material)
+        told = run_forecasts(kept, states, t, starts, 2, members=3)
+        assert np.isfinite(told).all()
+        spread[name] = told.std(2).mean()
+        assert len(kept.header["notes"]["history"]["train_loss"]) == 1
+    assert spread["gru"] < 1e-6 < spread["resnet"]
+
+
+def test_what_a_network_on_maps_cannot_do_is_told(field, encoded, tmp_path):
+    odd = {"kind": "unet", "widths": [2, 3, 4, 5], "columns": "periodic"}
+    both = {"kind": "fno", "members": 3, "spectral": 0.1}
+    job = job_of(field, tmp_path, models={"odd": odd, "both": both}, **FIELD)
+    cell = maps.initial(model_of(job, "odd"), encoded, jax.random.key(0))
+    assert isinstance(
+        maps.loss_of(model_of(job, "both").model_copy(update={"spectral": 0.0}), cell),
+        EnsembleLoss,
+    )
+    with pytest.raises(InputError, match="takes no gradient, spectral or energy"):
+        maps.loss_of(model_of(job, "both"), cell)
+    for wrong in ({"kernel": 4}, {"widths": [2]}, {"columns": "wrap"}, {"ema": 1.0}):
+        with pytest.raises(InputError, match=rf"models.odd.*{next(iter(wrong))}"):
+            job_of(field, tmp_path, models={"odd": {**odd, **wrong}}, **FIELD)
