@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 from test_maps import filled
 
-from tendency.cell import Carry, Constant, Standardisation
+from tendency.cell import AbstractCell, Carry, Constant, Standardisation
 from tendency.errors import InputError
 from tendency.fitting import Patches, RolloutLoss
 from tendency.forecasting import forecast
@@ -175,6 +175,25 @@ def test_patches_that_cannot_be_cut_are_refused():
     vector = MapStepper(ConvNet(2, 1, 3, 2, key=KEY), flat, 1.0)
     with pytest.raises(InputError, match="states are vectors of its points"):
         Patches(RolloutLoss(), (2, 2)).check(vector, 4, "training")
-    latent = Patchwork(cell, (8, 8), 4)
-    with pytest.raises(InputError, match="numbers, maps were expected"):
-        latent.step(Carry(jnp.zeros((1, ROWS, COLUMNS)), jnp.zeros(5)))
+    counting = Patchwork(Counting(Frame((1, ROWS, COLUMNS))), (8, 8), 4)
+    with pytest.raises(
+        InputError, match=r"memory of Counting holds .3,. numbers, maps"
+    ):
+        counting.step(counting.init(jnp.zeros((1, ROWS, COLUMNS))))
+
+
+class Counting(AbstractCell):
+    """A cell whose memory is no map."""
+
+    frame: Frame
+    dt: float = eqx.field(static=True, default=1.0)
+
+    @property
+    def spin_up_steps(self):
+        return 0
+
+    def init(self, state):
+        return Carry(state, jnp.zeros(3))
+
+    def step(self, carry, forcing=None, *, key=None):
+        return carry

@@ -101,12 +101,7 @@ class Patchwork(AbstractCell):
         self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
     ) -> Carry:
         grid, (rows, columns, weights) = self.frame.grid, self.patches()
-        for leaf in jax.tree.leaves(carry):
-            if leaf.shape[-2:] != grid:
-                raise InputError(
-                    f"the memory of {type(self.cell).__name__} holds {leaf.shape} "
-                    "numbers, maps were expected: it cannot be cut into patches"
-                )
+        axes = self._axes(carry.state)
 
         def one(total, inputs):
             index, rows, columns, weight = inputs
@@ -114,19 +109,48 @@ class Patchwork(AbstractCell):
             def part(tree):
                 return jax.tree.map(lambda a: taken(a, grid, rows, columns), tree)
 
+            def cut(leaf, at):
+                return jnp.take(jnp.take(leaf, rows, at[0]), columns, at[1])
+
+            def add(whole, patch, at):
+                whole = jnp.moveaxis(whole, at, (-2, -1))
+                patch = jnp.moveaxis(patch, at, (-2, -1))
+                share = jnp.broadcast_to(weight, patch.shape).astype(patch.dtype)
+                whole = whole.at[..., rows[:, None], columns[None]].add(share * patch)
+                return jnp.moveaxis(whole, (-2, -1), at)
+
             step_key = None if key is None else jax.random.fold_in(key, index)
             cell = with_constants(self.cell, part)
-            new = cell.step(part(carry), part(forcing), key=step_key)
-
-            def add(whole, patch):
-                share = jnp.broadcast_to(weight, patch.shape).astype(patch.dtype)
-                return whole.at[..., rows[:, None], columns[None]].add(share * patch)
-
-            return jax.tree.map(add, total, new), None
+            new = cell.step(jax.tree.map(cut, carry, axes), part(forcing), key=step_key)
+            return jax.tree.map(add, total, new, axes), None
 
         inputs = (np.arange(len(rows), dtype=np.int32), rows, columns, weights)
         inputs = jax.tree.map(jnp.asarray, inputs)
         return jax.lax.scan(one, jax.tree.map(jnp.zeros_like, carry), inputs)[0]
+
+    def _axes(self, state: Float[Array, "*state"]) -> Carry:
+        """Which axes of a carry are rows and columns: those that grow with the map."""
+        (n, m), cell = self.frame.grid, self.cell
+        more = jnp.arange(n + 1) % n, jnp.arange(m + 2) % m
+
+        def part(tree):
+            return jax.tree.map(lambda a: taken(a, (n, m), *more), tree)
+
+        def grown(state):
+            return with_constants(cell, part).init(part(state))
+
+        here, there = jax.eval_shape(cell.init, state), jax.eval_shape(grown, state)
+
+        def found(a, b):
+            growth = np.subtract(b.shape, a.shape).tolist()
+            if sorted(growth)[-2:] != [1, 2]:
+                raise InputError(
+                    f"the memory of {type(cell).__name__} holds {a.shape} numbers, "
+                    "maps were expected: it cannot be cut into patches"
+                )
+            return growth.index(1), growth.index(2)
+
+        return jax.tree.map(found, here, there)
 
 
 def taken(
