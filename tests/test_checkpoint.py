@@ -24,17 +24,18 @@ FILES = {"checkpoint.safetensors", "log.jsonl"}
 
 
 def run(directory, **changes):
-    """All that a checkpoint must carry: moments, best weights, free states, stages."""
+    """All that a checkpoint must carry: moments, means, best weights, free states."""
     cell, windows, validation = fitting_problem()
     cell = changes.pop("cell", cell)
     windows = changes.pop("windows", windows)
-    names = ("optimiser", "epochs", "batch", "curriculum", "checkpoint_every")
+    names = ("optimiser", "epochs", "batch", "curriculum", "checkpoint_every", "ema")
     descent = {
         "optimiser": ADAM,
         "epochs": EPOCHS,
         "batch": 4,
         "curriculum": ((0, 1), (12, 3)),
         "checkpoint_every": 4,
+        "ema": 0.9,
     } | {name: changes.pop(name) for name in names if name in changes}
     options = {
         "key": jax.random.key(0),
@@ -206,6 +207,7 @@ def other_windows():
         {"optimiser": optax.adamw(0.02)},
         {"epochs": 31},
         {"batch": 3},
+        {"ema": 0.8},
         {"curriculum": ((0, 1), (13, 3))},
         {"where": lambda c: c.offset},
     ],

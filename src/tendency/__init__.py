@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tendency.integrate import euler as euler
     from tendency.integrate import rk4 as rk4
     from tendency.integrate import ssprk3 as ssprk3
+    from tendency.lazy_windows import LazyWindows as LazyWindows
     from tendency.observing import Observations as Observations
     from tendency.propagation import propagate as propagate
     from tendency.sensitivity import adjoint as adjoint
@@ -78,6 +79,7 @@ _MODULES = {
     ),
     "forecasting": "forecast spin_up stream",
     "integrate": "Diffrax Integrated adams_bashforth3 dormand_prince5 euler rk4 ssprk3",
+    "lazy_windows": "LazyWindows",
     "observing": "Observations",
     "propagation": "propagate",
     "sensitivity": "adjoint tangent_linear",
