@@ -63,7 +63,7 @@ def test_two_kinds_are_fitted_kept_and_forecast(field, tmp_path):
     models = {
         "resnet": {"kind": "resnet", **SMALL["resnet"], **quick},
         "gru": {"kind": "conv_gru", "widths": [2], "history": 1, "precision": "half",
-                "gradient": 0.1, "spectral": 0.01, "energy": 0.01, **quick},
+                "spectral": 0.01, **quick},
     }  # fmt: skip
     job = job_of(field, tmp_path, models=models, **FIELD)
     material = fitted(job)
