@@ -16,9 +16,9 @@ from tendency.statistical.linear_ar import linear_ar
 from tendency.statistical.persistence import Persistence, damped_persistence
 from tendency.studies._fields.evaluate import (
     Model,
+    encoded,
     forecasts,
     rmse_by_lead,
-    states_of,
     truth_of,
 )
 from tendency.studies._fields.fields import Fields
@@ -126,7 +126,7 @@ def prepared(
 def _windows(
     fields: Fields, preparation: Preparation, part: tuple[int, int], length: int
 ) -> Windows:
-    states = states_of(Model(Persistence(fields.dt), preparation), fields)  # pyright: ignore
+    states = encoded(preparation, fields)
     segments = fields.series.part(*part).segments
     return Windows.of(states[slice(*part)], length, segments=segments)
 

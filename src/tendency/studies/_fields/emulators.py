@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +32,7 @@ from tendency.networks.maps import (
     UNet,
     stacked_maps,
 )
-from tendency.studies._fields.evaluate import Model, states_of
+from tendency.studies._fields.evaluate import Model, encoded
 from tendency.studies._fields.fields import Fields
 from tendency.studies._fields.split import Split
 from tendency.windows import Windows
@@ -77,8 +76,7 @@ class Record:
     @classmethod
     def of(cls, fields: Fields, split: Split, preparation: Preparation) -> "Record":
         """All times in the space of the preparation."""
-        nothing: Any = None
-        states = states_of(Model(nothing, preparation), fields).astype(jnp.float32)
+        states = encoded(preparation, fields).astype(jnp.float32)
         areas = fields.areas.astype(np.float32)
         seen = np.isfinite(fields.series.states)
         return cls(fields, split, preparation, states, seen * areas)

@@ -35,13 +35,18 @@ class Model:
 
 def states_of(model: Model, fields: Fields) -> Array:
     """All times as the cell of `model` sees them; the climate where one is missing."""
-    values = fields.series.states
     if model.preparation is not None:
-        encode = eqx.filter_jit(model.preparation.encode)
-        return encode(jnp.asarray(values), jnp.asarray(fields.series.t))
+        return encoded(model.preparation, fields)
+    values = fields.series.states
     mean = np.nanmean(values, axis=0)
     values = np.where(np.isfinite(values), values, mean)
     return jnp.asarray(fields.on_grid(values, 0.0) if model.on_grid else values)
+
+
+def encoded(preparation: Preparation, fields: Fields) -> Array:
+    """All times in the space of a preparation; the climate where one is missing."""
+    encode = eqx.filter_jit(preparation.encode)
+    return encode(jnp.asarray(fields.series.states), jnp.asarray(fields.series.t))
 
 
 def forecasts(

@@ -25,6 +25,8 @@ SOURCES = {
     "rain": "a simulation: a lognormal field of rain that moves, grows and decays",
     "temperature": "a simulation: air temperature of carried anomalies and a daily "
     "cycle over land and sea",
+    "sea surface temperature": "a simulation: sea surface temperature, slow anomalies "
+    "on an annual cycle, two continents",
 }
 
 
@@ -110,6 +112,27 @@ def temperature(
     return _dataset({"t2m": (values, "K")}, axes, "h")
 
 
+def surface_temperature(
+    *, months: int = 144, shape: tuple[int, int] = (36, 72), seed: int = 0
+) -> xr.Dataset:
+    """Months of sea surface temperature round the earth, two continents [degC]."""
+    rows, columns = shape
+    g = advected(
+        months, shape, velocity=(0.0, -0.4), lifetime=40.0, slope=2.0, seed=seed
+    )
+    latitude = np.linspace(-70, 70, rows)
+    longitude = 360 / columns * np.arange(columns)
+    season = np.cos(2 * np.pi * (np.arange(months) - 7) / 12)[:, None]
+    year = season * np.sin(np.deg2rad(latitude))
+    mean = 28 * np.cos(np.deg2rad(latitude)) ** 2
+    values = (mean + 4 * year)[:, :, None] + 0.6 * g
+    east, north = np.meshgrid(longitude, latitude)
+    land = (abs(east - 70) < 25) & (abs(north) < 50) | (abs(east - 250) < 20)
+    values = np.where(land, np.nan, values)
+    axes = {"latitude": latitude, "longitude": longitude}
+    return _dataset({"sst": (values, "degC")}, axes, "M")
+
+
 def advected(
     times: int,
     shape: tuple[int, int],
@@ -156,9 +179,9 @@ def _dataset(
     step: int = 1,
 ) -> xr.Dataset:
     count = len(next(iter(variables.values()))[0])
-    times = np.datetime64("2001-01-01", "us") + step * np.arange(count).astype(
-        f"m8[{unit}]"
-    )
+    first = np.datetime64("2001-01", unit if unit == "M" else "us")
+    times = first + step * np.arange(count).astype(f"m8[{unit}]")
+    times = times.astype("M8[us]")
     dims: Sequence[str] = ("time", *axes)
     names = {"latitude": "degrees_north", "longitude": "degrees_east"}
     coordinates = {
