@@ -9,6 +9,8 @@ from tendency.networks.layers import LSTM as LSTM
 from tendency.networks.layers import RNN as RNN
 from tendency.networks.layers import Stack as Stack
 from tendency.networks.layers import stacked as stacked
+from tendency.networks.merged import MergedLayers as MergedLayers
+from tendency.networks.merged import merged_lstm as merged_lstm
 from tendency.networks.mlp import MLP as MLP
 from tendency.networks.recurrent import Recurrent as Recurrent
 from tendency.networks.recurrent import RecurrentCell as RecurrentCell
