@@ -84,8 +84,9 @@ def rain(
         times,
         (points, points),
         velocity=(1.3, 2.1),
-        lifetime=240 / minutes,
+        lifetime=1.8 * points / minutes,  # 2 km live 2 minutes, 80 km an hour
         slope=2.6,
+        flat=points / 40,
         seed=seed,
     )
     rate = np.maximum(np.exp(1.1 * g - 0.6) - 2.0, 0)
@@ -140,6 +141,7 @@ def advected(
     velocity: tuple[float, float],
     lifetime: float,
     slope: float,
+    flat: float = 1.0,
     seed: int,
 ) -> Float[np.ndarray, "time row column"]:
     """A Gaussian field of mean 0 and deviation 1, periodic, carried and renewed.
@@ -151,13 +153,14 @@ def advected(
         velocity: of rows and columns [cells a step].
         lifetime: of waves as long as the longer side [steps].
         slope: of the amplitude by wavenumber.
+        flat: wavenumber of the longer side below which the amplitude is the same.
     """
     rng = np.random.default_rng(seed)
     ky, kx = np.meshgrid(np.fft.fftfreq(shape[0]), np.fft.rfftfreq(shape[1]),
                          indexing="ij")  # fmt: skip
     k = np.hypot(ky, kx) * max(shape)
     k[0, 0] = np.inf
-    amplitude = k**-slope
+    amplitude = np.where(np.isfinite(k), np.maximum(k, flat) ** -slope, 0)
     kept = np.exp(-k / lifetime)
     turn = np.exp(-2j * np.pi * (ky * velocity[0] + kx * velocity[1]))
 
