@@ -12,7 +12,7 @@ from support import Map, fitting_problem
 from tendency.cell import Carry, Constant, trainable
 from tendency.errors import InputError
 from tendency.fitting import Descent, EnsembleLoss, RolloutLoss, fair_crps, fit
-from tendency.fitting.memory import activations, size_of
+from tendency.fitting.memory import _left_to_group, activations, available, size_of
 from tendency.fitting.problem import Free, Problem
 from tendency.fitting.updates import Plan
 from tendency.lazy_windows import LazyWindows
@@ -182,3 +182,18 @@ def test_what_a_step_needs_is_told_before_it_starts(monkeypatch):
         fit(cell, windows, method, key=KEY)
     with pytest.raises(InputError, match="give the loss checkpoint=True"):
         fit(cell, LazyWindows(states, 41), method, key=KEY)
+
+
+def test_what_is_free_heeds_the_limit_of_a_group(tmp_path):
+    """Files that are held in memory give way."""
+    assert _left_to_group(tmp_path) is None
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("900\n")
+    (tmp_path / "memory.stat").write_text(
+        "anon 500\nactive_file 100\ninactive_file 250\n"
+    )
+    assert _left_to_group(tmp_path) == 450
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _left_to_group(tmp_path) is None
+    free = available(jax.devices("cpu")[0])
+    assert free is None or free > 0

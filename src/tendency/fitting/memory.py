@@ -89,13 +89,22 @@ def available(device: Any) -> int | None:
     if meminfo.exists():
         lines = meminfo.read_text(encoding="ascii").splitlines()
         found += [int(x.split()[1]) * 1024 for x in lines if x[:12] == "MemAvailable"]
-    group = Path("/sys/fs/cgroup")
-    limit, used = group / "memory.max", group / "memory.current"
-    if limit.exists() and used.exists():
-        most = limit.read_text(encoding="ascii").strip()
-        if most.isdigit():
-            found.append(int(most) - int(used.read_text(encoding="ascii")))
+    left = _left_to_group(Path("/sys/fs/cgroup"))
+    found += [] if left is None else [left]
     return min(found) if found else None
+
+
+def _left_to_group(folder: Path) -> int | None:
+    """What the limit of a control group leaves; files that it holds make room."""
+    names = ("memory.max", "memory.current", "memory.stat")
+    if not all((folder / name).exists() for name in names):
+        return None
+    limit, used, lines = ((folder / n).read_text(encoding="ascii") for n in names)
+    if not limit.strip().isdigit():
+        return None
+    stat = dict(line.split() for line in lines.splitlines())
+    files = sum(int(stat.get(f"{kind}_file", 0)) for kind in ("active", "inactive"))
+    return int(limit) - int(used) + files
 
 
 def size_of(tree: PyTree) -> int:
