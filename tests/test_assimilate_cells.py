@@ -10,6 +10,7 @@ from test_recurrent import cell_of
 from tendency import (
     Augmented,
     Integrated,
+    Latent,
     Observations,
     Windows,
     adams_bashforth3,
@@ -20,6 +21,14 @@ from tendency import (
 from tendency.assimilation import ETKF, Multiplicative
 from tendency.grid import Axis, Grid
 from tendency.networks import GRU, MLP, Bilinear
+from tendency.networks.maps import (
+    ConvLSTM,
+    Convolution,
+    DenseAutoEncoder,
+    Frame,
+    MapRecurrent,
+    stacked_maps,
+)
 from tendency.observing import flat
 from tendency.physics import Lorenz63
 from tendency.physics.nonlinear_waves import burgers
@@ -54,6 +63,19 @@ def _burgers(states):
     return Integrated(generate(burgers(0.01), grid), 0.002)
 
 
+def _conv_lstm(states):
+    frame, keys = Frame((1, 3, 4)), jax.random.split(KEY)
+    layers = stacked_maps(ConvLSTM, frame.reads(), (2,), key=keys[0])
+    readout = Convolution(2, 1, 1, key=keys[1])
+    return MapRecurrent(layers, readout, frame, DT, spin_up_steps=1)
+
+
+def _latent(states):
+    inner = Integrated(MLP.of(states, width=4, key=KEY), DT)
+    return Latent(DenseAutoEncoder((1, 3, 4), 3, (), key=KEY), inner)
+
+
+MAP = jnp.sin(jnp.arange(12.0)).reshape(1, 3, 4)
 WAVE = {"u": jnp.sin(jnp.arange(12.0) * np.pi / 6)}
 CASES = {
     "equations, RK4": (lambda _: Integrated(Lorenz63(), DT), START),
@@ -64,6 +86,8 @@ CASES = {
     "analogs": (lambda s: analog(Windows.of(s, length=3), k=20, dt=DT), START),
     "sparse regression": (_sparse, START),
     "generated": (_burgers, WAVE),
+    "ConvLSTM on maps": (_conv_lstm, MAP),
+    "auto-encoder": (_latent, MAP),
     "parameters": (
         lambda _: Augmented(
             Integrated(Lorenz63(), DT), lambda c: (c.tendency.rho, c.tendency.beta)
