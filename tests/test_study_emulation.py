@@ -17,6 +17,7 @@ from tendency.studies._fields.emulators import (
     Stencil,
     Training,
     beside,
+    chosen_stencil,
     learn,
     stencil,
     unet,
@@ -56,6 +57,13 @@ def test_an_unfitted_network_beside_a_stencil_changes_nothing(record, base):
     state = record.states[5]
     carry, alone = cell.init(state), base.init(state)
     np.testing.assert_array_equal(cell.step(carry).state, base.step(alone).state)
+
+
+def test_the_end_of_the_training_part_chooses_the_stencil(record):
+    """A field that goes 0.7 points a step is not told by the point alone."""
+    alone, around = Stencil(2, 1, 0), Stencil(2, 3, 0)
+    assert chosen_stencil(record, (alone, around), 3) == around
+    assert chosen_stencil(record, (alone,), 3) == alone
 
 
 def test_a_network_learns_and_keeps_its_best_epoch(record, base):

@@ -40,6 +40,7 @@ WANTED = (
     Wanted(("uo", "ugos", "u", "eastward_sea_water_velocity"), "m s-1"),
     Wanted(("vo", "vgos", "v", "northward_sea_water_velocity"), "m s-1"),
 )
+_STENCILS = tuple(Stencil(lags, kernel, 10) for lags in (3, 5) for kernel in (3, 5))
 _FREE = 60  # steps of the free run
 
 
@@ -81,7 +82,7 @@ def setting(small: bool) -> Setting:
         lead_units="days",
         networks=_smallest if small else _networks,
         training=dict.fromkeys((UNET, FOURIER, RECURRENT), training),
-        stencil=Stencil(lags=3, kernel=3 if small else 5, coarse=8 if small else 10),
+        stencils=(Stencil(3, 3, 8),) if small else _STENCILS,
         baselines={"": {"lags": (1,), "ridges": (0.03,)} if small else {}},
         quantity="current",
     )

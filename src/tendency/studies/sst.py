@@ -24,6 +24,14 @@ from tendency.studies._fields.simulated import SOURCES, surface_temperature
 UNET = "Stencil + UNet"
 
 
+_STENCILS = tuple(
+    Stencil(lags, 3, coarse, ridge)
+    for lags in (1, 3)
+    for coarse in (10, 20)
+    for ridge in (0.01, 0.1)
+)
+
+
 def _networks(
     record: Record, base: AbstractCell, seed: int
 ) -> Mapping[str, AbstractCell]:
@@ -56,7 +64,7 @@ def setting(small: bool) -> Setting:
         lead_units="months",
         networks=_networks,
         training={UNET: Training(1 if small else 10, 2 if small else 3, rate=1e-3)},
-        stencil=Stencil(lags=1 if small else 3, coarse=10, ridge=0.1),
+        stencils=(Stencil(1, ridge=0.1),) if small else _STENCILS,
         cycles=("year",),
         baselines={"": {"lags": (1,), "ridges": (0.03,)} if small else {}},
         quantity="sea surface temperature",

@@ -31,7 +31,7 @@ def _networks(
 ) -> Mapping[str, AbstractCell]:
     edges = Edges("replicate", "replicate")
     return {
-        UNET: beside(record, base, unet(record, (8, 16, 32), edges, seed=seed)),
+        UNET: beside(record, base, unet(record, (8, 16), edges, seed=seed)),
         RECURRENT: conv_lstm(record, (16, 16), edges, history=6, seed=seed),
     }
 
@@ -61,15 +61,21 @@ def setting(small: bool) -> Setting:
         lead_units="h",
         networks=_smallest if small else _networks,
         training={
-            UNET: Training(1 if small else 8, 2 if small else 6),
+            UNET: Training(1 if small else 6, 2 if small else 3, decay=0.05),
             RECURRENT: Training(6, 4),
         },
-        stencil=Stencil(lags=_DAY, kernel=3, coarse=8, ridge=0.1),
+        stencils=(Stencil(_DAY, ridge=0.1),) if small else _STENCILS,
         baselines=_BASELINES if not small else {"": {**_FEW, "cycles": ("day",)}},
         quantity="temperature",
     )
 
 
+_STENCILS = tuple(
+    Stencil(lags, 3, coarse, ridge)
+    for lags in (3, _DAY)
+    for coarse in (8, 16)
+    for ridge in (0.01, 0.1)
+)
 _RIDGES = (0.003, 0.03, 0.3, 3.0)
 _FEW = {"modes": 0.8, "lags": (1,), "ridges": (0.03,)}
 _BASELINES = {

@@ -27,6 +27,7 @@ from tendency.studies._fields.emulators import (
     Say,
     Stencil,
     Training,
+    chosen_stencil,
     learn,
     stencil,
 )
@@ -67,7 +68,7 @@ class Setting:
     lead_units: str
     networks: Networks  # by name, from the record, the stencil and a seed
     training: Mapping[str, Training]
-    stencil: Stencil
+    stencils: tuple[Stencil, ...]  # the end of the training part chooses
     cycles: tuple[str, ...] = ()  # taken off for stencil and networks
     baselines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     quantity: str = ""
@@ -171,7 +172,9 @@ def compare(
     record = Record.of(
         fields, split, prepared(fields, split.train, setting.cycles, None)
     )
-    base = stencil(record, setting.stencil)
+    option = chosen_stencil(record, setting.stencils, steps)
+    base = stencil(record, option)
+    say(f"the stencil: {option}")
     models[STENCIL] = record.model(base)
     learned = {}
     for name, cell in setting.networks(record, base, seed).items():

@@ -6,8 +6,8 @@ Networks learn through roll-outs, what errs in the middle of a cell by its area.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -32,12 +32,19 @@ from tendency.networks.maps import (
     UNet,
     stacked_maps,
 )
-from tendency.studies._fields.evaluate import Model, encoded
+from tendency.studies._fields.evaluate import (
+    Model,
+    encoded,
+    forecasts,
+    rmse_by_lead,
+    truth_of,
+)
 from tendency.studies._fields.fields import Fields
 from tendency.studies._fields.split import Split
 from tendency.windows import Windows
 
 Say = Callable[[str], None]
+_EARLY = 0.8  # of the training part: what comes later chooses the stencil
 _LATE = 0.9  # of the training part: what comes later chooses the epoch
 _CLIP = 1.0
 
@@ -126,6 +133,31 @@ def stencil(record: Record, of: Stencil) -> Convolutional:
     return stencil_regression(
         start, record.windows(*record.split.train, of.lags + 1), ridge=of.ridge
     )
+
+
+def chosen_stencil(record: Record, options: Sequence[Stencil], steps: int) -> Stencil:
+    """The one whose forecasts err least at the end of the training part.
+
+    Fitted to what comes before it; the mean over leads of the error over that of
+    persistence, so that no lead counts more than another.
+    """
+    if len(options) == 1:
+        return options[0]
+    fields, (first, stop) = record.fields, record.split.train
+    middle = first + round(_EARLY * (stop - first))
+    early = replace(record, split=Split((first, middle), (middle, stop)))
+    past = max(option.lags for option in options) - 1
+    starts = fields.series.starts(past, steps, first=middle, stop=stop)
+    starts = starts[:: max(1, len(starts) // 24)]
+    truth = truth_of(fields, starts, steps)
+    still = np.repeat(fields.series.states[starts][:, None], steps, axis=1)
+    usual = rmse_by_lead(np.nan_to_num(still), truth, fields.areas)
+
+    def error(option: Stencil) -> float:
+        told = forecasts(record.model(stencil(early, option)), fields, starts, steps)
+        return float(np.mean(rmse_by_lead(told, truth, fields.areas) / usual))
+
+    return min(options, key=error)
 
 
 def beside(
