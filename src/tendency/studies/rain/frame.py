@@ -19,7 +19,8 @@ from tendency.statistical.advection import (
 )
 
 SCALES = (0, 2, 4, 8, 16)  # [cells], of the means of the last field
-CONTROLS, FLOW_SCALES = 3, (8.0, 4.0)  # of the flow
+FLOW_SCALES = (8.0, 4.0)  # [cells]
+_APART = 100  # [cells] between the controls of the flow: a continent has many
 PAIRS = 3  # pairs of fields that it is estimated from
 _KNOWN = 8  # [cells], of the mean of what is known
 FEATURES = len(SCALES) + 5
@@ -47,8 +48,9 @@ def moving(
     fields and their trend along the flow, and where the radar sees.
     """
     z, known = logarithm(rate), seen.astype(rate.dtype)
+    controls = max(3, round(max(seen.shape) / _APART) + 1)
     flow = estimated_flow(
-        z[-PAIRS - 1 :], seen, controls=CONTROLS, scales=FLOW_SCALES, iterations=3
+        z[-PAIRS - 1 :], seen, controls=controls, scales=FLOW_SCALES, iterations=3
     )
     past = departures(flow, len(rate) - 1)
     bring = jax.vmap(lambda f, p: carried(f, p))

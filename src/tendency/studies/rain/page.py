@@ -241,7 +241,7 @@ def _how_section(shown: Shown) -> Section:
     return Section(
         "How it works",
         "- The flow is estimated from the last four fields, of the logarithm of rain: "
-        "bilinear between 3 x 3 points, by Gauss-Newton at decreasing scales "
+        "bilinear between points 100 cells apart, by Gauss-Newton at decreasing scales "
         "(`tendency.statistical.advection`). The last field is carried along it and "
         "interpolated once.\n"
         "- The merged model carries means of the last field over circles of several "
