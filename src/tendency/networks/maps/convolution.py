@@ -197,11 +197,15 @@ def _of_group(one, two, *, form, size, stride, zeros):
         (zero, m - n - zero)
         for m, n, zero in zip(seen, one.shape[1:3], zeros, strict=True)
     ]
-    x = _padded(one, around).transpose(3, 1, 2, 0)
     g, after = two.transpose(1, 2, 0, 3), [(0, 0), (0, 0)]
-    if stride == 1 and g.dtype == jnp.float32:
+    plain = stride == 1 and g.dtype == jnp.float32
+    if plain and any(zeros) and g.shape[3] <= 64:
+        return _laid_out(one.transpose(3, 1, 2, 0), g, around).transpose(1, 2, 0, 3)
+    x = _padded(one, around).transpose(3, 1, 2, 0)
+    if plain:
         # A window longer than the map, by zeros, keeps YNNPACK away, which takes up to
-        # twice as long; with more points than the map it would be no library at all.
+        # four times as long for more channels or where nothing is around the map; with
+        # more points than the map has it would be no library at all.
         longest = 0 if g.shape[0] >= g.shape[1] else 1
         more = size[longest]
         if (g.shape[longest] + more) * g.shape[1 - longest] <= math.prod(seen):
