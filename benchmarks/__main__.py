@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import costs, limits, loading, startup, tables
+from benchmarks import costs, equality, limits, loading, startup, tables
 from benchmarks.measure import HERE, Case, Peer, measure
 
 RATIOS = ("training", "rollout", "recurrent", "analogs", "sparse", "generated")
@@ -24,6 +24,7 @@ OTHERS = {
     "compilation": (costs.compilations, tables.compilations),
     "scaling": (costs.scaling, tables.scaling),
     "limits": (limits.measure, tables.limits),
+    "equality": (equality.measure, tables.equalities),
     "loading": (loading.measure, tables.loading),
 }
 RESULTS = HERE / "results.json"

@@ -1,8 +1,11 @@
 """A training step and a forecast of networks on maps, batches of 8 maps of 64 x 64.
 
 The UNet reads two states of two variables and tells the next. The ConvLSTM reads six
-and tells four, each from the one before, on maps of 32 x 32.
+and tells four, each from the one before, on maps of 32 x 32. One thread a side: on a
+shared machine PyTorch's threads wait for a core at five times the CPU time.
 """
+
+from typing import Any
 
 from benchmarks.measure import Case, Peer
 
@@ -30,6 +33,7 @@ CASES = tuple(
             for form in ("eager", "channels last")
         ),
         {"network": network, "work": work},
+        threads=(1,),
     )
     for network in NETWORKS
     for work in ASKED
@@ -67,8 +71,9 @@ def weights_of(cell):
     """The kernels and biases of its convolutions by the names of the peer."""
     from tendency.networks.maps import MapStepper
 
+    layers: dict[str, Any]
     if isinstance(cell, MapStepper):
-        net = cell.network
+        net: Any = cell.network
         pairs = [*net.down, *net.up]
         layers = {f"pairs.{i}.first": pair.first for i, pair in enumerate(pairs)}
         layers |= {f"pairs.{i}.second": pair.second for i, pair in enumerate(pairs)}

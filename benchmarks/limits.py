@@ -24,6 +24,9 @@ LIMITS = (
     ("ETKF, Lorenz-96, 24 members, 1,000 cycles", ("cycles", 1_000), None, None),
     ("the same, 4,000 cycles", ("cycles", 4_000), None, None),
     ("the same, 16,000 cycles", ("cycles", 16_000), None, None),
+    ("ConvLSTM, 256 x 256, 30 steps: a training step", ("maps", False), None, None),
+    ("the same, each step computed again", ("maps", True), None, 4),
+    ("the same, in parts of 6 steps", ("maps", 6), None, 4),
 )
 
 
@@ -133,12 +136,37 @@ def _cycles(cycles):
     return run
 
 
+def _maps(checkpoint):
+    """A step of Adam on one roll-out, 32 units, in single precision."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    import tendency
+    from tendency.networks.maps import ConvLSTM, Convolution, Frame, MapRecurrent
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    frame = Frame((1, 256, 256), dtype=jnp.float32)
+    layer = ConvLSTM(frame.reads(), 32, dtype=jnp.float32, key=keys[0])
+    readout = Convolution(32, 1, dtype=jnp.float32, key=keys[1])
+    cell = MapRecurrent(layer, readout, frame, 1.0, spin_up_steps=0)
+    states = jax.random.normal(keys[2], (31, 1, 256, 256), jnp.float32)
+    windows = tendency.Windows.of(states, 31)
+    loss = tendency.RolloutLoss(checkpoint=checkpoint)
+    method = tendency.Descent(optax.adam(1e-3), epochs=1, batch=1)
+
+    def run():
+        tendency.fit(cell, windows, method, key=keys[0], loss=loss)
+
+    return run
+
+
 def main(kind, argument):
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    prepared = {"smoother": _smoother, "letkf": _letkf, "cycles": _cycles}[kind]
-    run = prepared(argument)
+    kinds = {"smoother": _smoother, "letkf": _letkf, "cycles": _cycles, "maps": _maps}
+    run = kinds[kind](argument)
     run()
     cpu, wall = time.process_time(), time.perf_counter()
     run()

@@ -61,6 +61,7 @@ class Case:
     peers: tuple[Peer, ...]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     tolerance: float = 1e-5  # of what the sides agree on, in units of its largest
+    threads: tuple[int | None, ...] = THREADS
 
 
 class Turn(NamedTuple):
@@ -134,14 +135,14 @@ def measure(module: str, case: Case) -> list[dict[str, Any]]:
             return side, side.prepare(**case.arguments, **arguments)
 
         ours, answers = zip(
-            *(prepared(module, sys.executable, threads) for threads in THREADS),
+            *(prepared(module, sys.executable, threads) for threads in case.threads),
             strict=True,
         )
         theirs, differences = [], []
         peers = [peer for peer in case.peers if not peer.missing()]
         for peer in peers:
             arguments = {"problem": answers[0].get("problem"), **peer.arguments}
-            for threads in THREADS:
+            for threads in case.threads:
                 of = f"benchmarks.peers.{peer.module}", peer.python, threads
                 side, answer = prepared(*of, **arguments)
                 theirs.append(side)
@@ -156,7 +157,7 @@ def measure(module: str, case: Case) -> list[dict[str, Any]]:
             side.warm_up()
         rounds = [[side.turn() for side in sides] for _ in range(ROUNDS)]
     turns = list(zip(*rounds, strict=True))
-    n = len(THREADS)
+    n = len(case.threads)
     return [
         {
             "case": case.name,
@@ -164,14 +165,18 @@ def measure(module: str, case: Case) -> list[dict[str, Any]]:
             "peer": peer.name,
             "difference": max(differences[n * i : n * (i + 1)]),
             "asked": peer.asked,
-            **compared(turns[:n], turns[n * (i + 1) : n * (i + 2)]),
+            **compared(turns[:n], turns[n * (i + 1) : n * (i + 2)], case.threads),
         }
         for i, peer in enumerate(peers)
     ]
 
 
-def compared(ours: Sequence[Turns], theirs: Sequence[Turns]) -> dict[str, Any]:
-    """How many times our CPU time theirs is, by the `THREADS` of both.
+def compared(
+    ours: Sequence[Turns],
+    theirs: Sequence[Turns],
+    threads: Sequence[int | None] = THREADS,
+) -> dict[str, Any]:
+    """How many times our CPU time theirs is, by the `threads` of both.
 
     "best" compares each side with the number of threads that costs it least, which is
     what is asked about; "default" is what one gets without asking for a number.
@@ -179,7 +184,7 @@ def compared(ours: Sequence[Turns], theirs: Sequence[Turns]) -> dict[str, Any]:
     best = min(ours, key=_cpu), min(theirs, key=_cpu)
     return {
         "best": _ratio(*best),
-        "threads": [THREADS[ours.index(best[0])], THREADS[theirs.index(best[1])]],
+        "threads": [threads[ours.index(best[0])], threads[theirs.index(best[1])]],
         "default": _ratio(ours[-1], theirs[-1]),
     }
 

@@ -140,6 +140,21 @@ def loading(rows: Sequence[Row]) -> str:
     return _table(names, lines)
 
 
+def equalities(rows: Sequence[Row]) -> str:
+    """How far numbers are from those of a peer."""
+    names = ["what", "largest difference", "asked", "reached"]
+    lines = [
+        [
+            row["what"],
+            f"{row['difference']:.0e}",
+            f"< {row['asked']:.0e}",
+            _yes(row["difference"] < row["asked"]),
+        ]
+        for row in rows
+    ]
+    return _table(names, lines)
+
+
 def seconds(value: float) -> str:
     """Three digits and a unit."""
     for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):
