@@ -96,9 +96,9 @@ def _accuracy_section(scores: Sequence[Score]) -> Section:
         "Beside the paper",
         "The paper forecasts points of the South China Sea from a reanalysis (CORA), "
         "of other eddies, other noise and another step of the maps, so that its "
-        "numbers tell how hard its sea is and do not compare with ours. Its summary "
-        "does not define the accuracy; here it is 100 % less the sum of the absolute "
-        "errors over that of the absolute anomalies.",
+        "numbers tell how hard its sea is and do not compare with ours. "
+        "How it defines accuracy we do not know; here it is 100 % less the sum of the "
+        "absolute errors over that of the absolute anomalies.",
         (
             score_table(
                 chosen, "accuracy", lead_units="d", best="highest",
@@ -173,7 +173,7 @@ def _how_section(shown: Shown) -> Section:
         "numbers, and the point alone is scored.\n"
         "- The merged LSTM has three branches, of the point, the near ring and the far "
         "ring, merged by a dense layer. How many branches there are and what they read "
-        "is left free by the paper's summary; this is our choice.\n"
+        "is our choice: we know the paper's numbers, not the details of its network.\n"
         f"- Each network has {size.width} units, is fitted through roll-outs of five "
         f"days after {size.history} days of history, {size.epochs} epochs, and gives "
         "increments. The ANN reads the present day alone.\n"
