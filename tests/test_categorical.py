@@ -147,8 +147,8 @@ def test_another_library_agrees_on_fractions():
 @pytest.mark.filterwarnings("ignore")
 def test_pysteps_agrees():
     pytest.importorskip("pysteps", reason="pysteps is not installed")
-    from pysteps.verification.detcatscores import det_cat_fct
-    from pysteps.verification.spatialscores import fss
+    from pysteps.verification.detcatscores import det_cat_fct  # pyright: ignore
+    from pysteps.verification.spatialscores import fss  # pyright: ignore
 
     forecast, truth = random_maps(5, 1, 1, 24, 24)
     f, o = forecast.values[0, 0], truth.values[0, 0]

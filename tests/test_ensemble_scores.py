@@ -136,7 +136,7 @@ def test_the_gradient_of_the_loss():
 @pytest.mark.filterwarnings("ignore")
 def test_pysteps_agrees():
     pytest.importorskip("pysteps", reason="pysteps is not installed")
-    from pysteps.verification.probscores import CRPS
+    from pysteps.verification.probscores import CRPS  # pyright: ignore
 
     rng = np.random.default_rng(5)
     members, truth = rng.normal(size=(6, 40)), rng.normal(size=40)
