@@ -16,6 +16,7 @@ from numpy.testing import assert_array_equal
 from support import Map, oscillator
 
 import tendency.networks as nets
+import tendency.networks.maps as maps
 import tendency.statistical as stats
 from tendency.cell import AbstractCell, Constant, Standardisation
 from tendency.errors import InputError
@@ -33,7 +34,7 @@ from tendency.integrate import (
 from tendency.physics import Lorenz63, Lorenz96
 from tendency.store import load, save
 from tendency.windows import Windows
-from tendency.wrappers import Augmented, Perturbed, Sum
+from tendency.wrappers import Augmented, Latent, PatternNoise, Perturbed, Sum
 
 KEY = jax.random.key(0)
 SCALE = Standardisation(jnp.array([1.0, 2.0, 3.0]), jnp.array([2.0, 0.5, 1.0]))
@@ -103,6 +104,55 @@ MODELS = {
 }
 
 
+# On maps, their states the vectors of three points.
+POINTS = maps.Frame((1, 2, 2), np.array([0, 1, 3]), standardisation=SCALE)
+WIDE = maps.Edges("replicate", "replicate", partial=True)
+
+
+def stepper(frame=POINTS):
+    network = maps.UNet(2, 1, (2, 2), edges=WIDE, key=KEY)
+    return maps.MapStepper(network, frame, 0.1)
+
+
+def readout():
+    return maps.Convolution(2, 1, 1, key=KEY)
+
+
+def hidden(kind):
+    return maps.stacked_maps(kind, 2, (2,), key=KEY)
+
+
+def corrector():
+    network = maps.ResNet(3, 1, 2, 1, key=KEY)
+    return maps.MapCorrector(stats.Persistence(0.1), network, POINTS)  # pyright: ignore
+
+
+def recurrent_maps(layers):
+    return maps.MapRecurrent(layers, readout(), POINTS, 0.1, spin_up_steps=1)
+
+
+MODELS |= {
+    "unet": stepper,
+    "fno": lambda: maps.MapStepper(
+        maps.FNO(2, 1, 2, 1, modes=(1, 1), key=KEY), POINTS, 0.1
+    ),
+    "convlstm": lambda: recurrent_maps(hidden(maps.ConvLSTM)),
+    "predrnn": lambda: recurrent_maps(maps.PredRNN(2, 2, 1, key=KEY)),
+    "encoder-forecaster": lambda: maps.EncoderForecaster(
+        hidden(maps.ConvGRU), hidden(maps.ConvGRU), readout(), POINTS, 0.1,
+        spin_up_steps=1,
+    ),
+    "corrector": corrector,
+    "patchwork": lambda: maps.Patchwork(stepper(maps.Frame((1, 4, 4))), (3, 3), 1),
+    "latent": lambda: Latent(
+        maps.DenseAutoEncoder(3, 2, (), key=KEY), stats.Persistence(0.1)  # pyright: ignore
+    ),
+    "pattern noise": lambda: PatternNoise(
+        Integrated(Lorenz63(), 0.01), jnp.ones((2, 3))
+    ),
+}  # fmt: skip
+
+
 @eqx.filter_jit
 def states(cell):
     carry = spin_up(cell, jnp.asarray(SERIES[: cell.spin_up_steps + 1]))
@@ -111,7 +161,7 @@ def states(cell):
 
 
 # Equal trees are equal programs; where the class has been run above it is left at that.
-SAME_CODE = {"euler", "ssprk3", "dormand_prince5", "lstm"} | {
+SAME_CODE = {"euler", "ssprk3", "dormand_prince5", "lstm", "patchwork", "predrnn"} | {
     name for name in MODELS if name.startswith("diffrax")
 }
 
@@ -131,7 +181,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, name):
 def test_every_kind_of_cell_is_among_those_tried():
     """A cell that is added to the library must be added above."""
     kinds = {type(model()) for model in MODELS.values()} | {Augmented}
-    rooms = [f"tendency.{r}" for r in ("integrate", "wrappers")] + [nets, stats]
+    rooms = [f"tendency.{r}" for r in ("integrate", "wrappers")] + [nets, maps, stats]
     rooms = [importlib.import_module(r) if isinstance(r, str) else r for r in rooms]
     found = {c for room in rooms for c in vars(room).values() if inspect.isclass(c)}
     cells = {c for c in found if issubclass(c, AbstractCell)}
