@@ -1,4 +1,4 @@
-# make run | test | lint | docs | bench: each installs what it needs, on first use.
+# make run | test | coverage | lint | docs | bench: each installs what it needs, on first use.
 PYTHON ?= python3
 OUT ?= runs/lorenz63
 BIN := .venv/bin
@@ -8,12 +8,15 @@ PYQG := benchmarks/.pyqg
 DAPPER := benchmarks/.dapper
 CUTHBERT := benchmarks/.cuthbert
 
-.PHONY: run test lint docs bench clean
+.PHONY: run test coverage lint docs bench clean
 
 run: .venv/.core
 	$(BIN)/tendency run lorenz63 --out $(OUT) --overwrite
 
 test: .venv/.dev
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
+
+coverage: .venv/.dev  # takes almost half as long again: each call of SymPy is watched
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov
 
 lint: .venv/.dev
