@@ -340,6 +340,26 @@ def test_a_full_disk_leaves_nothing(tmp_path, format):
     assert os.listdir(tmp_path) == []
 
 
+def test_threads_that_go_on_writing_leave_nothing(tmp_path, monkeypatch):
+    """As those of Zarr do for a moment after the first of them has failed."""
+    folders = []
+
+    def failing(self, target, **_):
+        folders.extend([target / "one", target / "two"])
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    def meanwhile(_):
+        if folders:
+            folders.pop().mkdir(parents=True)
+
+    monkeypatch.setattr(xr.Dataset, "to_zarr", failing)
+    monkeypatch.setattr("tendency.data.write.time.sleep", meanwhile)
+    with pytest.raises(InputError, match="File too large"):
+        write_dataset(forecast(), tmp_path / "forecast", "zarr")
+    assert folders == []
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_was_there_survives_a_failure(tmp_path, monkeypatch):
     path = tmp_path / "forecast.nc"
     write_dataset(forecast(), path)
