@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from tendency.cell import Constant
 from tendency.data.eof import eofs as leading_eofs
@@ -74,6 +74,29 @@ class Preparation(eqx.Module):
             latent = latent @ self.patterns.value.T
         scale = jnp.expand_dims(self.scale.value, tuple(range(latent.ndim - 1)))
         return self.climatology(t) + scale * latent
+
+
+def lasting_share(
+    preparation: Preparation,
+    states: Float[np.ndarray, "time state"],
+    t: Float[np.ndarray, " time"],
+    follows: Bool[np.ndarray, " time"],
+) -> float:
+    """Of what the EOFs leave out, the part that is there a step later, by regression.
+
+    Of times that did not give the EOFs, whose residuals are too small to tell. What is
+    missing (NaN) leaves nothing out.
+
+    Arguments:
+        follows: where a time is one step after the time before.
+    """
+    values, at = jnp.asarray(states), jnp.asarray(t)
+    left = np.asarray(values - preparation.decode(preparation.encode(values, at), at))
+    left = np.nan_to_num(left / np.asarray(preparation.scale.value))
+    pairs = np.flatnonzero(follows)
+    now, later = left[pairs - 1], left[pairs]
+    total = float(np.sum(now**2))
+    return float(np.clip(np.sum(now * later) / total, 0, 1)) if total > 0 else 0.0
 
 
 def prepare(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from tendency.cell import Constant
-from tendency.data.prepare import Preparation
+from tendency.data.prepare import Preparation, lasting_share
 from tendency.errors import InputError
 from tendency.jobs.load import Material, fit_preparation
 from tendency.jobs.settings import Job
@@ -152,11 +152,5 @@ def outside_damping(job: Job, material: Material) -> float:
     middle = early.learn[1]
     preparation = fit_preparation(job, early)
     late = material.series.part(middle, stop)
-    t = jnp.asarray(late.t)
-    states = jnp.asarray(filled(job, material)[middle:stop])
-    left = np.asarray(states - preparation.decode(preparation.encode(states, t), t))
-    left = left / np.asarray(preparation.scale.value)
-    pairs = np.flatnonzero(late.follows)
-    now, later = left[pairs - 1], left[pairs]
-    total = float(np.sum(now**2))
-    return float(np.clip(np.sum(now * later) / total, 0, 1)) if total > 0 else 0.0
+    states = filled(job, material)[middle:stop]
+    return lasting_share(preparation, states, late.t, late.follows)

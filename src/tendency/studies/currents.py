@@ -5,7 +5,6 @@ documentation); without a file those of a two-layer quasi-geostrophic ocean.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from tendency.networks.maps import Edges
 from tendency.report.blocks import Chart, Section
 from tendency.report.lines import line_chart
 from tendency.scores.records import Score
-from tendency.studies._fields.emulation import Emulated, Setting, emulate
+from tendency.studies._fields.emulation import Emulated, Setting, study_of
 from tendency.studies._fields.emulators import (
     Record,
     Say,
@@ -94,30 +93,6 @@ def _simulate(small: bool, seed: int):
     return ocean("currents", days=360, points=48, seed=seed)
 
 
-def run(
-    out: Path,
-    *,
-    seed: int,
-    small: bool,
-    say: Say,
-    data: Path | None = None,
-) -> None:
-    """Write `scores.json` and `report.html` into `out`.
-
-    Raises:
-        InputError: the file does not hold currents, or something cannot be written.
-    """
-    emulate(
-        setting(small),
-        out,
-        data=data,
-        seed=seed,
-        small=small,
-        say=say,
-        extra=_free_runs,
-    )
-
-
 def _free_runs(
     found: Emulated, seed: int, small: bool, say: Say
 ) -> tuple[list[Score], list[Section]]:
@@ -168,3 +143,6 @@ def _free_runs(
         "that keep the energy; their mean fades as before."
     )
     return scores, [Section("A free run", text, (chart,))]
+
+
+run = study_of(setting, _free_runs)

@@ -5,14 +5,12 @@ file anomalies carried over an island that warms by day.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from tendency.cell import AbstractCell
 from tendency.networks.maps import Edges
-from tendency.studies._fields.emulation import Setting, emulate
+from tendency.studies._fields.emulation import Setting, study_of
 from tendency.studies._fields.emulators import (
     Record,
-    Say,
     Stencil,
     Training,
     beside,
@@ -90,17 +88,4 @@ def _simulate(small: bool, seed: int):
     return temperature(seed=seed)
 
 
-def run(
-    out: Path,
-    *,
-    seed: int,
-    small: bool,
-    say: Say,
-    data: Path | None = None,
-) -> None:
-    """Write `scores.json` and `report.html` into `out`.
-
-    Raises:
-        InputError: the file does not hold temperatures, or something cannot be written.
-    """
-    emulate(setting(small), out, data=data, seed=seed, small=small, say=say)
+run = study_of(setting)

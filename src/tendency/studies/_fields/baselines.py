@@ -8,10 +8,9 @@ part.
 import itertools
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
-from tendency.data.prepare import Preparation, prepare
+from tendency.data.prepare import Preparation, lasting_share, prepare
 from tendency.statistical.linear_ar import linear_ar
 from tendency.statistical.persistence import Persistence, damped_persistence
 from tendency.studies._fields.evaluate import (
@@ -78,7 +77,8 @@ def eof_ridge(
     chosen = (lags[0], ridges[0])
     starts = fields.series.starts(past, steps, first=middle - 1, stop=stop)
     early = prepared(fields, (first, middle), cycles, modes)
-    outside = _outside(fields, early, middle, stop)
+    late = fields.series.part(middle, stop)
+    outside = lasting_share(early, late.states, late.t, late.follows)
     if starts.size and len(lags) * len(ridges) > 1:
         starts = starts[:: max(1, len(starts) // 40)]
         truth = truth_of(fields, starts, steps)
@@ -129,15 +129,3 @@ def _windows(
     states = encoded(preparation, fields)
     segments = fields.series.part(*part).segments
     return Windows.of(states[slice(*part)], length, segments=segments)
-
-
-def _outside(fields: Fields, early: Preparation, middle: int, stop: int) -> float:
-    """How much of what the EOFs leave out is there a step later, outside their data."""
-    late = fields.series.part(middle, stop)
-    t, states = jnp.asarray(late.t), jnp.asarray(late.states)
-    left = np.asarray(states - early.decode(early.encode(states, t), t))
-    left = np.nan_to_num(left / np.asarray(early.scale.value))
-    pairs = np.flatnonzero(late.follows)
-    now, later = left[pairs - 1], left[pairs]
-    total = float(np.sum(now**2))
-    return float(np.clip(np.sum(now * later) / total, 0, 1)) if total > 0 else 0.0

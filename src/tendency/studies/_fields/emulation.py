@@ -1,7 +1,7 @@
 """A study of emulators, from data to report: baselines, a stencil, networks, one page.
 
 `Setting` is what differs between currents, temperature and sea surface temperature;
-`emulate` does the rest.
+`study_of` makes the study of it.
 """
 
 import time
@@ -111,24 +111,38 @@ def nothing_more(*_: Any) -> tuple[list[Score], list[Section]]:
     return [], []
 
 
-def emulate(
+def study_of(
+    setting_of: Callable[[bool], Setting], extra: Extra = nothing_more
+) -> Callable[..., None]:
+    """The `run` of a study of emulators.
+
+    Arguments:
+        setting_of: the setting of the study, or of its quick look.
+        extra: scores and sections that this study has beside.
+    """
+
+    def run(
+        out: Path, *, seed: int, small: bool, say: Say, data: Path | None = None
+    ) -> None:
+        """Write `scores.json` and `report.html` into `out`.
+
+        Raises:
+            InputError: the data do not suit, or something cannot be written.
+        """
+        _emulate(setting_of(small), out, data, seed, small, say, extra)
+
+    return run
+
+
+def _emulate(
     setting: Setting,
     out: Path,
-    *,
     data: Path | None,
     seed: int,
     small: bool,
     say: Say,
-    extra: Extra = nothing_more,
+    extra: Extra,
 ) -> None:
-    """Write `scores.json` and `report.html` into `out`.
-
-    Arguments:
-        extra: scores and sections that this study has beside.
-
-    Raises:
-        InputError: the data do not suit, or something cannot be written.
-    """
     began = time.perf_counter()
     if data is None:
         fields = simulated_fields(setting.simulate(small, seed), setting.source)
