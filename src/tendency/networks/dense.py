@@ -19,6 +19,11 @@ def float_type(dtype: DTypeLike | None) -> DTypeLike:
     return jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
 
 
+def single_at_least(dtype: DTypeLike) -> DTypeLike:
+    """`dtype`, or single precision where it has fewer digits: for sums and angles."""
+    return jnp.float32 if jnp.finfo(dtype).bits < 32 else jnp.dtype(dtype)
+
+
 def glorot(
     key: PRNGKeyArray, inputs: int, outputs: int, dtype: DTypeLike | None = None
 ) -> Float[Array, "inputs outputs"]:
