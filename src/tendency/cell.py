@@ -1,6 +1,7 @@
 """Floor 0: the cell, the one interface that every model implements.
 
-`Carry` is what a model knows at one instant, `AbstractCell` advances it by one step,
+`Carry` is what a model knows at one instant, `AbstractCell` advances it by one step
+(`AbstractParallelCell` over many at once where the states are known),
 `Constant` marks the arrays that no gradient may change, `Standardisation` the pair of
 them that most learned models hold, `Ramp` a forcing that varies within a step,
 `differs` tells a state that was inserted from one that was predicted.
@@ -60,6 +61,27 @@ class AbstractCell(eqx.Module):
         self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
     ) -> Carry:
         """Advance by `dt`; `key=None` asks for the deterministic (mean) step."""
+
+
+class AbstractParallelCell(AbstractCell):
+    """A cell that reads a series at once, with the numbers of its steps one by one.
+
+    Spin-up and teacher forcing then cost one pass over all times, as attention does it.
+    """
+
+    @abc.abstractmethod
+    def unfold(
+        self,
+        states: PyTree[Array],
+        forcing: PyTree[Array] = None,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[PyTree[Array], PyTree[Array]]:
+        """The memory after reading `states`, time first, and what each foretells.
+
+        The cell starts cold at the first state; `forcing` is given at the times of the
+        states. A key draws what is random in training alone (dropout).
+        """
 
 
 Tendency = Callable[[Any, Any], Any]

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from tendency.cell import AbstractCell, Carry, Ramp
+from tendency.cell import AbstractCell, AbstractParallelCell, Carry, Ramp
 
 Save = Callable[[Carry], Any]
 
@@ -29,8 +29,9 @@ def spin_up(
 ) -> Carry:
     """The carry at the last time of `history`, its memory informed by those before.
 
-    The cell steps through the history and its state is replaced by each observed one.
-    Only the last `cell.spin_up_steps + 1` times are read.
+    The cell steps through the history and its state is replaced by each observed one;
+    an `AbstractParallelCell` reads it at once. Only the last `cell.spin_up_steps + 1`
+    times are read.
 
     Arguments:
         history: states, time first.
@@ -60,6 +61,12 @@ def spin_up(
     if needed == 1:
         return cell.init(first)
     later = jax.tree.map(lambda a: a[times - needed + 1 :], history)
+    if isinstance(cell, AbstractParallelCell):
+        last = jax.tree.map(lambda a: a[-1], history)
+        before, given = jax.tree.map(
+            lambda a: a[times - needed : -1], (history, forcing)
+        )
+        return Carry(last, cell.unfold(before, given)[0])
 
     def read(carry, inputs):
         observed, here = inputs

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from tendency.cell import AbstractCell, Carry, Constant, Ramp
+from tendency.cell import AbstractCell, AbstractParallelCell, Carry, Constant, Ramp
 from tendency.errors import InputError
 from tendency.forecasting import scan, spin_up
 from tendency.windows import Window
@@ -51,6 +51,14 @@ def roll_out(
     if key is not None and noise is not None:
         key, noise_key = jax.random.split(key)
         read = noisy(read, noise, noise_key)
+    at_once = teacher_forcing and window.initial is None  # all states are known
+    if at_once and isinstance(cell, AbstractParallelCell):
+        last = start + steps
+        given = part(window.forcing, 0, last)
+        _, states = cell.unfold(part(read, 0, last), given, key=key)
+        states = part(states, start, last)
+        weights = _weights(part(window.weights, start + 1, last + 1), states, areas)
+        return Told(states, part(window.states, start + 1, last + 1), weights)
     carry = spin_up(cell, part(read, 0, start + 1), part(window.forcing, 0, start + 1))
     free_start = window.initial is not None
     if free_start:

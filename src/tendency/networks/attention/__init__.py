@@ -14,6 +14,9 @@ from tendency.networks.attention.multi_head import (
 from tendency.networks.attention.multi_head import causal as causal
 from tendency.networks.attention.positions import rotated as rotated
 from tendency.networks.attention.positions import sinusoidal as sinusoidal
+from tendency.networks.attention.series import CausalTransformer as CausalTransformer
+from tendency.networks.attention.series import Held as Held
+from tendency.networks.attention.series import TransformerCell as TransformerCell
 from tendency.networks.attention.stacks import Cache as Cache
 from tendency.networks.attention.stacks import Decoder as Decoder
 from tendency.networks.attention.stacks import Encoder as Encoder

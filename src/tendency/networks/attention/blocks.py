@@ -9,7 +9,6 @@ from tendency.errors import InputError
 from tendency.networks.attention.multi_head import (
     Bias,
     KeysValues,
-    Mask,
     MultiHeadAttention,
 )
 from tendency.networks.dense import (
@@ -133,30 +132,43 @@ class Block(eqx.Module):
     def __call__(
         self,
         x: Tokens,
-        mask: Mask | None = None,
+        mask: Bool[Array, "..."] | None = None,
         memory: KeysValues | None = None,
         memory_mask: Bool[Array, "..."] | None = None,
         *,
         bias: Bias | None = None,
         positions: Positions | None = None,
+        memory_positions: Positions | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Tokens:
         """All tokens at once, as many as may see each other by the mask."""
-        held = self.own.remember(jax.vmap(self.own_norm)(x))
         return self.after(
-            x, held, mask, memory, memory_mask, bias=bias, positions=positions, key=key
+            x,
+            self.remember(x),
+            mask,
+            memory,
+            memory_mask,
+            bias=bias,
+            positions=positions,
+            memory_positions=memory_positions,
+            key=key,
         )
+
+    def remember(self, x: Tokens) -> KeysValues:
+        """Keys and values of the tokens, for those that come after."""
+        return self.own.remember(jax.vmap(self.own_norm)(x))
 
     def after(
         self,
         x: Tokens,
         held: KeysValues,
-        mask: Mask | None = None,
+        mask: Bool[Array, "..."] | None = None,
         memory: KeysValues | None = None,
         memory_mask: Bool[Array, "..."] | None = None,
         *,
         bias: Bias | None = None,
         positions: Positions | None = None,
+        memory_positions: Positions | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Tokens:
         """The same where keys and values of the tokens are held already."""
@@ -171,7 +183,12 @@ class Block(eqx.Module):
                     "the block reads a memory and none was given: give what an "
                     "encoder made of the source, or build it without `reads`"
                 )
-            c = self.cross.read(jax.vmap(self.cross_norm)(x), memory, memory_mask)
+            c = self.cross.read(
+                jax.vmap(self.cross_norm)(x),
+                memory,
+                memory_mask,
+                positions=memory_positions,
+            )
             x = x + dropped(c, self.dropout, keys[1])
         y = self.last(jax.vmap(self.last_norm)(x), self.dropout, keys[2])
         return x + dropped(y, self.dropout, keys[3])

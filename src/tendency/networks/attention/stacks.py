@@ -170,9 +170,9 @@ class Decoder(eqx.Module):
         token, own = x[None], []
         memory = cache.memory or (None,) * len(self.blocks)
         for block, held, of_memory in zip(self.blocks, cache.own, memory, strict=True):
-            new = block.own.remember(jax.vmap(block.own_norm)(token))
+            new = block.remember(token)
             held = held.written(new, index)
-            here = jnp.arange(held.keys.shape[0]) <= index
+            here = jnp.arange(held.keys.shape[0], dtype=index.dtype) <= index
             token = block.after(token, held, here, of_memory, cache.seen)
             own.append(held)
         return Cache(tuple(own), cache.memory, cache.seen), self.norm(token[0])

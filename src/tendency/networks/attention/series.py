@@ -1,0 +1,340 @@
+"""Attention over the recent past of a series, and the cell that forecasts with it.
+
+`CausalTransformer` answers step by step, with the keys and values of the last `window`
+times remembered, or for all times of a series at once (`unfold`), with the same
+numbers.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, DTypeLike, Float, Int, PRNGKeyArray, PyTree
+
+from tendency.cell import AbstractParallelCell, Carry, Standardisation
+from tendency.errors import InputError
+from tendency.networks.attention.blocks import dropped
+from tendency.networks.attention.multi_head import Bias, KeysValues, causal
+from tendency.networks.attention.stacks import Decoder, nothing_held
+from tendency.networks.dense import Activation, Dense, at_least, check_step
+from tendency.networks.scaling import Scaling
+
+_POSITIONS = ("rotary", "learned")
+
+
+class Held(eqx.Module):
+    """What is remembered of the last times, the latest last: keys and values by block.
+
+    `forcing` holds those of the forcing, where it is read by cross-attention.
+    """
+
+    own: tuple[KeysValues, ...]
+    forcing: tuple[KeysValues, ...] | None
+    count: Int[Array, ""]  # times that were read, `window` at most
+
+
+class CausalTransformer(eqx.Module):
+    """y = R D(E x): each time reads those before it, `window` in all.
+
+    A time is told by its distance, by rotary positions or by a number learned for each
+    head and distance, so that the network may go on for ever.
+
+    Arguments:
+        inputs: numbers of a time: of the state, then of the forcing.
+        outputs: numbers of the answer.
+        window: times that each block reads, its own among them.
+        size: numbers of a token.
+        heads: of the attention.
+        depth: blocks.
+        hidden: numbers between the two products of a block; 4 `size` by default.
+        cross: the last so many inputs, the forcing, are read by cross-attention to the
+            forcing of the last `window` times in place of being joined with the state.
+        positions: how distances are told: `rotary` or `learned`.
+        dropout: share of the numbers left out in `unfold` with a key, and only there:
+            a forecast never drops.
+
+    Source: Vaswani et al. (2017, arXiv:1706.03762), the decoder; Radford et al. (2019)
+    for the decoder alone.
+    """
+
+    embedding: Dense
+    of_forcing: Dense | None
+    decoder: Decoder
+    readout: Dense
+    bias: Float[Array, "heads window"] | None  # by distance
+    window: int = eqx.field(static=True)
+    cross: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        window: int,
+        size: int = 64,
+        heads: int = 4,
+        depth: int = 2,
+        hidden: int | None = None,
+        cross: int = 0,
+        positions: str = "rotary",
+        dropout: float = 0.0,
+        activation: Activation = jax.nn.gelu,
+        dtype: DTypeLike | None = None,
+        key: PRNGKeyArray,
+    ):
+        """Glorot weights but for the readout, which begins at zero.
+
+        Raises:
+            InputError: a size is impossible, the forcing takes all inputs, or positions
+                of an unknown kind.
+        """
+        at_least(1, inputs=inputs, outputs=outputs, window=window)
+        at_least(0, cross=cross)
+        if cross >= inputs:
+            raise InputError(
+                f"cross takes {cross} of {inputs} inputs, fewer were expected: the "
+                "state comes first, then the forcing"
+            )
+        if positions not in _POSITIONS:
+            raise InputError(
+                f"positions is {positions!r}, {' or '.join(_POSITIONS)} was expected"
+            )
+        one, two, three = jax.random.split(key, 3)
+        self.embedding = Dense(inputs - cross, size, dtype=dtype, key=one)
+        self.of_forcing = Dense(cross, size, dtype=dtype, key=two) if cross else None
+        self.decoder = Decoder(
+            size,
+            heads,
+            depth,
+            hidden=hidden,
+            reads=size if cross else None,
+            dropout=dropout,
+            activation=activation,
+            dtype=dtype,
+            key=three,
+        )
+        readout = Dense(size, outputs, dtype=dtype, key=one)
+        self.readout = eqx.tree_at(
+            lambda d: d.weight, readout, replace_fn=jnp.zeros_like
+        )
+        self.bias = None
+        if positions == "learned":
+            self.bias = jnp.zeros((heads, window), self.readout.bias.dtype)
+        self.window, self.cross = window, cross
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many numbers it reads at a time, and gives."""
+        reads = self.embedding.weight.shape[0] + self.cross
+        return reads, self.readout.bias.shape[0]
+
+    def init(self) -> Held:
+        """Nothing read yet."""
+        own = tuple(nothing_held(b, self.window) for b in self.decoder.blocks)
+        return Held(own, own if self.cross else None, jnp.zeros((), jnp.int32))
+
+    def step(
+        self, held: Held, x: Float[Array, " inputs"]
+    ) -> tuple[Held, Float[Array, " outputs"]]:
+        """Folded: what is remembered after reading x, and y."""
+        token, given = self._embedded(x[None])
+        count = jnp.minimum(held.count + 1, self.window)
+        places = jnp.arange(self.window, dtype=jnp.int32)
+        seen = places[::-1] < count
+        bias = None if self.bias is None else self.bias[:, None, ::-1]
+        turns = (places[-1:], places)
+        positions = turns if self.bias is None else None
+        own, of_forcing = [], []
+        for block, held_own, held_forcing in zip(
+            self.decoder.blocks, held.own, self._by_block(held.forcing), strict=True
+        ):
+            held_own = held_own.pushed(block.remember(token))
+            if given is not None and held_forcing is not None and block.cross:
+                held_forcing = held_forcing.pushed(block.cross.remember(given))
+                of_forcing.append(held_forcing)
+            token = block.after(
+                token,
+                held_own,
+                seen,
+                held_forcing,
+                seen,
+                bias=bias,
+                positions=positions,
+                memory_positions=turns,
+            )
+            own.append(held_own)
+        y = self.readout(self.decoder.norm(token[0]))
+        return Held(tuple(own), tuple(of_forcing) or None, count), y
+
+    def unfold(
+        self, xs: Float[Array, "time inputs"], *, key: PRNGKeyArray | None = None
+    ) -> tuple[Held, Float[Array, "time outputs"]]:
+        """Unfolded: what is remembered after the series, and y at each time."""
+        times = xs.shape[0]
+        first, *keys = (
+            (None,) * (len(self.decoder.blocks) + 1)
+            if key is None
+            else jax.random.split(key, len(self.decoder.blocks) + 1)
+        )
+        tokens, given = self._embedded(xs)
+        tokens = dropped(tokens, self.decoder.blocks[0].dropout, first)
+        mask, bias = causal(times, self.window), self._bias(times)
+        places = jnp.arange(times)
+        turns = (places, places)
+        own, of_forcing = [], []
+        for block, k in zip(self.decoder.blocks, keys, strict=True):
+            held_own, memory = block.remember(tokens), None
+            if given is not None and block.cross is not None:
+                memory = block.cross.remember(given)
+                of_forcing.append(self._latest(memory))
+            tokens = block.after(
+                tokens,
+                held_own,
+                mask,
+                memory,
+                mask,
+                bias=bias,
+                positions=turns if self.bias is None else None,
+                memory_positions=turns,
+                key=k,
+            )
+            own.append(self._latest(held_own))
+        ys = jax.vmap(lambda t: self.readout(self.decoder.norm(t)))(tokens)
+        count = jnp.asarray(min(times, self.window), jnp.int32)
+        return Held(tuple(own), tuple(of_forcing) or None, count), ys
+
+    def attention(
+        self, xs: Float[Array, "time inputs"]
+    ) -> Float[Array, "depth heads time source"]:
+        """How much each time reads of each, block by block: what a page shows."""
+        times = xs.shape[0]
+        tokens, given = self._embedded(xs)
+        mask, bias = causal(times, self.window), self._bias(times)
+        places = jnp.arange(times)
+        turns, weights = (places, places), []
+        positions = turns if self.bias is None else None
+        for block in self.decoder.blocks:
+            normed = jax.vmap(block.own_norm)(tokens)
+            weights.append(
+                block.own.weights(
+                    normed, block.remember(tokens), mask, bias=bias, positions=positions
+                )
+            )
+            memory = None
+            if given is not None and block.cross is not None:
+                memory = block.cross.remember(given)
+            tokens = block(
+                tokens,
+                mask,
+                memory,
+                mask,
+                bias=bias,
+                positions=positions,
+                memory_positions=turns,
+            )
+        return jnp.stack(weights)
+
+    def _embedded(self, xs):
+        """The tokens of the states, and of the forcing where it is read apart."""
+        if self.of_forcing is None:
+            return jax.vmap(self.embedding)(xs), None
+        states, forcing = jnp.split(xs, [xs.shape[1] - self.cross], axis=1)
+        return jax.vmap(self.embedding)(states), jax.vmap(self.of_forcing)(forcing)
+
+    def _bias(self, times: int) -> Bias | None:
+        if self.bias is None:
+            return None
+        age = jnp.arange(times)[:, None] - jnp.arange(times)[None]
+        return self.bias[:, jnp.clip(age, 0, self.window - 1)]
+
+    def _latest(self, held: KeysValues) -> KeysValues:
+        """Of the last `window` times, zeros before the first."""
+
+        def cut(a):
+            missing = max(0, self.window - a.shape[0])
+            padded = jnp.pad(a, ((missing, 0), *((0, 0),) * (a.ndim - 1)))
+            return padded[padded.shape[0] - self.window :]
+
+        return jax.tree.map(cut, held)
+
+    def _by_block(self, held: tuple[KeysValues, ...] | None):
+        return (None,) * len(self.decoder.blocks) if held is None else held
+
+
+class TransformerCell(AbstractParallelCell):
+    """x' = x + s ⊙ y or x' = mean + std ⊙ y, y the answer of a `CausalTransformer`.
+
+    It reads the standardised states, then the forcing at their times. The memory holds
+    keys and values of the last `window` times, so that each step of a forecast costs
+    one token; an ensemble filter recombines them as it does the rest of the carry.
+
+    Arguments:
+        network: reads the state, then the forcing, and gives a state.
+        dt: the time between two states [time unit of the data].
+        increment_std: s [units of the state]; the state's own deviation if `None`.
+        increments: whether y is an increment or a value.
+    """
+
+    network: CausalTransformer
+    scaling: Scaling
+    dt: float = eqx.field(static=True)
+    increments: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        network: CausalTransformer,
+        dt: float,
+        *,
+        standardisation: Standardisation | None = None,
+        increment_std: Float[Array, "..."] | None = None,
+        increments: bool = True,
+        forcing_standardisation: Standardisation | None = None,
+    ):
+        """Statistics not given are mean zero and standard deviation one.
+
+        Raises:
+            InputError: the sizes of the network do not fit the state and the forcing,
+                or those of the statistics; `dt` is impossible.
+        """
+        check_step(dt)
+        self.network, self.dt, self.increments = network, dt, increments
+        self.scaling = Scaling.of_network(
+            *network.sizes,
+            standardisation,
+            increment_std,
+            forcing_standardisation,
+            dtype=network.readout.bias.dtype,
+        )
+        if network.cross and network.cross != self.scaling.forcing_size:
+            raise InputError(
+                f"the network reads {network.cross} numbers by cross-attention and the "
+                f"forcing has {self.scaling.forcing_size}: let it read all of them so"
+            )
+
+    @property
+    def spin_up_steps(self) -> int:
+        return self.network.window - 1
+
+    def init(self, state: Float[Array, " size"]) -> Carry:
+        return Carry(state, self.network.init())
+
+    def step(
+        self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
+    ) -> Carry:
+        x = self.scaling.inputs(carry.state, forcing)
+        held, y = self.network.step(carry.memory, x)
+        return Carry(self.scaling.after(carry.state, y, self.increments), held)
+
+    def unfold(
+        self,
+        states: Float[Array, "time size"],
+        forcing: PyTree = None,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Held, Float[Array, "time size"]]:
+        xs = jax.vmap(self.scaling.inputs)(states, forcing)
+        held, ys = self.network.unfold(xs, key=key)
+
+        def after(state, y):
+            return self.scaling.after(state, y, self.increments)
+
+        return held, jax.vmap(after)(states, ys)
