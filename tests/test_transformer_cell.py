@@ -8,10 +8,20 @@ import optax
 import pytest
 
 from tendency import fit, forecast, spin_up
-from tendency.cell import AbstractCell, Carry, Ramp, Standardisation
+from tendency.cell import (
+    AbstractCell,
+    AbstractParallelCell,
+    Carry,
+    Ramp,
+    Standardisation,
+)
 from tendency.errors import InputError
 from tendency.fitting import Descent, RolloutLoss
-from tendency.networks.attention import CausalTransformer, TransformerCell
+from tendency.networks.attention import (
+    CausalTransformer,
+    EncoderDecoderTransformer,
+    TransformerCell,
+)
 from tendency.windows import Windows
 
 WINDOW, TIMES = 4, 11
@@ -75,18 +85,30 @@ def test_what_is_read_of_each_time_is_one(network):
     assert np.abs(np.asarray(weights)[..., (age < 0) | (age >= WINDOW)]).max() == 0
 
 
-@pytest.fixture(scope="module")
-def cell(network):
+def scaled():
     statistics = Standardisation(jnp.array([0.5, -1.0]), jnp.array([2.0, 0.5]))
-    return TransformerCell(
-        network, 0.5, standardisation=statistics, increment_std=jnp.array([0.3, 0.1])
-    )
+    return {"standardisation": statistics, "increment_std": jnp.array([0.3, 0.1])}
+
+
+@pytest.fixture(scope="module", params=[*KINDS, "encoder-decoder"])
+def cell(request):
+    like = {"window": WINDOW, "size": 8, "heads": 2, "depth": 1}
+    like["key"] = jax.random.key(0)
+    if request.param == "encoder-decoder":
+        two = EncoderDecoderTransformer(2, 0.5, forcing_size=1, **like, **scaled())
+        return eqx.tree_at(
+            lambda c: (c.encoder, c.decoder, c.readout),
+            two,
+            replace_fn=lambda part: shaken(part),
+        )
+    network = shaken(CausalTransformer(3, 2, **like, **KINDS[request.param]))
+    return TransformerCell(network, 0.5, **scaled())
 
 
 class Steps(AbstractCell):
     """The same cell, of which nobody knows that it can read a series at once."""
 
-    of: TransformerCell
+    of: AbstractParallelCell
     dt: float = 0.5
     spin_up_steps: int = WINDOW - 1
 
@@ -101,8 +123,11 @@ def test_every_verb_reads_at_once_what_steps_read_one_by_one(cell):
     states, forcing = series(seed=2), series(size=1, seed=3)
     one_by_one = Steps(cell)
     here, there = (spin_up(c, states, forcing) for c in (cell, one_by_one))
-    for a, b in zip(jax.tree.leaves(here), jax.tree.leaves(there), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-12)
+    # What was told before the last insertion is remembered still, and never read.
+    told = jax.vmap(lambda c: forecast(cell, c, 3, forcing[:4])[1])(
+        jax.tree.map(lambda *a: jnp.stack(a), here, there)
+    )
+    np.testing.assert_allclose(*told, atol=1e-12)
     windows = Windows.of(states, 8, forcing=forcing)
     for loss in (RolloutLoss(teacher_forcing=True), RolloutLoss(2)):
         values = [loss(c, windows.take(1)) for c in (cell, one_by_one)]
@@ -121,6 +146,23 @@ def test_a_forecast_costs_one_token_a_step(cell):
         here = cell.step(here, Ramp(forcing[5 + i], forcing[6 + i]))
         by_hand.append(here.state)
     np.testing.assert_allclose(told, by_hand, atol=1e-12)
+
+
+def test_the_decoder_starts_anew_where_a_state_is_inserted():
+    """And goes on otherwise: two steps, the first told state given back as it is."""
+    cell = EncoderDecoderTransformer(
+        2, 1.0, window=3, size=8, heads=2, key=jax.random.key(0)
+    )
+    cell = eqx.tree_at(lambda c: c.readout, cell, replace_fn=shaken)
+    carry = spin_up(cell, series(3))
+    after, told = forecast(cell, carry, 2)
+    assert int(after.memory.told) == 2
+    assert int(after.memory.count) == 3
+    moved = Carry(told[0] + 0.1, cell.step(carry).memory)
+    assert int(cell.step(moved).memory.told) == 1
+    np.testing.assert_array_equal(
+        cell.step(moved).memory.rows[-1], cell.scaling.inputs(told[0] + 0.1)
+    )
 
 
 def test_an_untrained_cell_is_persistence():

@@ -7,6 +7,9 @@ with what it remembers equals its pass over all tokens at once.
 from tendency.networks.attention.blocks import Block as Block
 from tendency.networks.attention.blocks import FeedForward as FeedForward
 from tendency.networks.attention.blocks import Norm as Norm
+from tendency.networks.attention.encoder_decoder import (
+    EncoderDecoderTransformer as EncoderDecoderTransformer,
+)
 from tendency.networks.attention.multi_head import KeysValues as KeysValues
 from tendency.networks.attention.multi_head import (
     MultiHeadAttention as MultiHeadAttention,

@@ -5,6 +5,8 @@ times remembered, or for all times of a series at once (`unfold`), with the same
 numbers.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from jaxtyping import Array, DTypeLike, Float, Int, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractParallelCell, Carry, Standardisation
 from tendency.errors import InputError
-from tendency.networks.attention.blocks import dropped
+from tendency.networks.attention.blocks import Tokens, dropped
 from tendency.networks.attention.multi_head import Bias, KeysValues, causal
 from tendency.networks.attention.stacks import Decoder, nothing_held
 from tendency.networks.dense import Activation, Dense, at_least, check_step
@@ -139,99 +141,82 @@ class CausalTransformer(eqx.Module):
         token, given = self._embedded(x[None])
         count = jnp.minimum(held.count + 1, self.window)
         places = jnp.arange(self.window, dtype=jnp.int32)
-        seen = places[::-1] < count
         bias = None if self.bias is None else self.bias[:, None, ::-1]
-        turns = (places[-1:], places)
-        positions = turns if self.bias is None else None
-        own, of_forcing = [], []
-        for block, held_own, held_forcing in zip(
-            self.decoder.blocks, held.own, self._by_block(held.forcing), strict=True
-        ):
-            held_own = held_own.pushed(block.remember(token))
-            if given is not None and held_forcing is not None and block.cross:
-                held_forcing = held_forcing.pushed(block.cross.remember(given))
-                of_forcing.append(held_forcing)
-            token = block.after(
-                token,
-                held_own,
-                seen,
-                held_forcing,
-                seen,
-                bias=bias,
-                positions=positions,
-                memory_positions=turns,
-            )
-            own.append(held_own)
-        y = self.readout(self.decoder.norm(token[0]))
-        return Held(tuple(own), tuple(of_forcing) or None, count), y
+        turns, of_forcing = (places[-1:], places), None
+        if given is not None and held.forcing is not None:
+            new = self.decoder.remember(given) or ()
+            pairs = zip(held.forcing, new, strict=True)
+            of_forcing = tuple(old.pushed(one) for old, one in pairs)
+        own, answer = self.decoder.push(
+            held.own,
+            token[0],
+            count,
+            of_forcing,
+            places[::-1] < count,
+            bias=bias,
+            positions=turns if self.bias is None else None,
+            memory_positions=turns,
+        )
+        return Held(own, of_forcing, count), self.readout(answer)
 
     def unfold(
         self, xs: Float[Array, "time inputs"], *, key: PRNGKeyArray | None = None
     ) -> tuple[Held, Float[Array, "time outputs"]]:
         """Unfolded: what is remembered after the series, and y at each time."""
-        times = xs.shape[0]
-        first, *keys = (
-            (None,) * (len(self.decoder.blocks) + 1)
-            if key is None
-            else jax.random.split(key, len(self.decoder.blocks) + 1)
-        )
+        times, tokens_key = xs.shape[0], None
+        if key is not None:
+            key, tokens_key = jax.random.split(key)
         tokens, given = self._embedded(xs)
-        tokens = dropped(tokens, self.decoder.blocks[0].dropout, first)
-        mask, bias = causal(times, self.window), self._bias(times)
-        places = jnp.arange(times)
-        turns = (places, places)
-        own, of_forcing = [], []
-        for block, k in zip(self.decoder.blocks, keys, strict=True):
-            held_own, memory = block.remember(tokens), None
-            if given is not None and block.cross is not None:
-                memory = block.cross.remember(given)
-                of_forcing.append(self._latest(memory))
-            tokens = block.after(
-                tokens,
-                held_own,
-                mask,
-                memory,
-                mask,
-                bias=bias,
-                positions=turns if self.bias is None else None,
-                memory_positions=turns,
-                key=k,
-            )
-            own.append(self._latest(held_own))
-        ys = jax.vmap(lambda t: self.readout(self.decoder.norm(t)))(tokens)
+        rate, among = self.decoder.blocks[0].dropout, self._among(times, given)
+        own, answers = self.decoder.unfold(
+            dropped(tokens, rate, tokens_key), **among, key=key
+        )
+        memory = among["memory"]
+        of_forcing = None if memory is None else self._latest(memory)
         count = jnp.asarray(min(times, self.window), jnp.int32)
-        return Held(tuple(own), tuple(of_forcing) or None, count), ys
+        held = Held(self._latest(own), of_forcing, count)
+        return held, jax.vmap(self.readout)(answers)
 
     def attention(
         self, xs: Float[Array, "time inputs"]
     ) -> Float[Array, "depth heads time source"]:
         """How much each time reads of each, block by block: what a page shows."""
-        times = xs.shape[0]
         tokens, given = self._embedded(xs)
-        mask, bias = causal(times, self.window), self._bias(times)
-        places = jnp.arange(times)
-        turns, weights = (places, places), []
-        positions = turns if self.bias is None else None
-        for block in self.decoder.blocks:
-            normed = jax.vmap(block.own_norm)(tokens)
+        among, weights = self._among(xs.shape[0], given), []
+        memory = among.pop("memory") or (None,) * len(self.decoder.blocks)
+        for block, of_memory in zip(self.decoder.blocks, memory, strict=True):
             weights.append(
                 block.own.weights(
-                    normed, block.remember(tokens), mask, bias=bias, positions=positions
+                    jax.vmap(block.own_norm)(tokens),
+                    block.remember(tokens),
+                    among["mask"],
+                    bias=among["bias"],
+                    positions=among["positions"],
                 )
             )
-            memory = None
-            if given is not None and block.cross is not None:
-                memory = block.cross.remember(given)
             tokens = block(
                 tokens,
-                mask,
-                memory,
-                mask,
-                bias=bias,
-                positions=positions,
-                memory_positions=turns,
+                among["mask"],
+                of_memory,
+                among["seen"],
+                bias=among["bias"],
+                positions=among["positions"],
+                memory_positions=among["memory_positions"],
             )
         return jnp.stack(weights)
+
+    def _among(self, times: int, given: Tokens | None) -> dict[str, Any]:
+        """Which times each may read, and how far apart they are."""
+        places, mask = jnp.arange(times, dtype=jnp.int32), causal(times, self.window)
+        turns = (places, places)
+        return {
+            "mask": mask,
+            "memory": self.decoder.remember(given),
+            "seen": mask,
+            "bias": self._bias(times),
+            "positions": turns if self.bias is None else None,
+            "memory_positions": turns,
+        }
 
     def _embedded(self, xs):
         """The tokens of the states, and of the forcing where it is read apart."""
@@ -246,7 +231,7 @@ class CausalTransformer(eqx.Module):
         age = jnp.arange(times)[:, None] - jnp.arange(times)[None]
         return self.bias[:, jnp.clip(age, 0, self.window - 1)]
 
-    def _latest(self, held: KeysValues) -> KeysValues:
+    def _latest(self, held: tuple[KeysValues, ...]) -> tuple[KeysValues, ...]:
         """Of the last `window` times, zeros before the first."""
 
         def cut(a):
@@ -255,9 +240,6 @@ class CausalTransformer(eqx.Module):
             return padded[padded.shape[0] - self.window :]
 
         return jax.tree.map(cut, held)
-
-    def _by_block(self, held: tuple[KeysValues, ...] | None):
-        return (None,) * len(self.decoder.blocks) if held is None else held
 
 
 class TransformerCell(AbstractParallelCell):

@@ -1,7 +1,7 @@
 """Stacks of blocks: an encoder that reads all at once, a decoder that tells on.
 
-A decoder is folded (`step`, one token with what it remembers of those before) or
-unfolded (`__call__`, all at once under a causal mask), with the same numbers.
+A decoder is folded (`step` and `push`, one token with what is remembered of those
+before) or unfolded (all at once under a causal mask), with the same numbers.
 """
 
 import equinox as eqx
@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PRNGKeyArray
 
-from tendency.networks.attention.blocks import Block, Norm, Tokens
-from tendency.networks.attention.multi_head import KeysValues, Mask, causal
+from tendency.errors import InputError
+from tendency.networks.attention.blocks import Block, Norm, Positions, Tokens
+from tendency.networks.attention.multi_head import Bias, KeysValues, Mask, causal
 from tendency.networks.dense import Activation, at_least
 
 
@@ -124,22 +125,97 @@ class Decoder(eqx.Module):
     ) -> Tokens:
         """Unfolded: what becomes of all tokens at once."""
         held = self.remember(memory)
-        mask = causal(x.shape[0])
-        keys = _keys(key, len(self.blocks))
-        for block, k, of_memory in zip(self.blocks, keys, held, strict=True):
-            x = block(x, mask, of_memory, seen, key=k)
-        return jax.vmap(self.norm)(x)
+        return self.unfold(x, causal(x.shape[0]), held, seen, key=key)[1]
+
+    def unfold(
+        self,
+        x: Tokens,
+        mask: Mask,
+        memory: tuple[KeysValues, ...] | None = None,
+        seen: Bool[Array, "..."] | None = None,
+        *,
+        bias: Bias | None = None,
+        positions: Positions | None = None,
+        memory_positions: Positions | None = None,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[tuple[KeysValues, ...], Tokens]:
+        """Keys and values of the tokens by block, and what becomes of them at once.
+
+        Arguments:
+            mask: which tokens each may read.
+            memory: keys and values of a source by block, and `seen` which of it each
+                token may read.
+            bias, positions, memory_positions: as of `MultiHeadAttention`, of both.
+        """
+        own, keys = [], _keys(key, len(self.blocks))
+        for block, of_memory, k in zip(
+            self.blocks, _by_block(memory, self), keys, strict=True
+        ):
+            held = block.remember(x)
+            x = block.after(
+                x,
+                held,
+                mask,
+                of_memory,
+                seen,
+                bias=bias,
+                positions=positions,
+                memory_positions=memory_positions,
+                key=k,
+            )
+            own.append(held)
+        return tuple(own), jax.vmap(self.norm)(x)
+
+    def push(
+        self,
+        own: tuple[KeysValues, ...],
+        x: Float[Array, " size"],
+        count: Int[Array, ""],
+        memory: tuple[KeysValues, ...] | None = None,
+        seen: Bool[Array, "..."] | None = None,
+        *,
+        bias: Bias | None = None,
+        positions: Positions | None = None,
+        memory_positions: Positions | None = None,
+    ) -> tuple[tuple[KeysValues, ...], Float[Array, " size"]]:
+        """Folded, for ever: the latest token, the oldest one forgotten.
+
+        Arguments:
+            count: tokens that are held, this one among them.
+            others: as of `unfold`.
+        """
+        length = own[0].keys.shape[0]
+        here = jnp.arange(length, dtype=jnp.int32)[::-1] < count
+        token, kept = x[None], []
+        for block, held, of_memory in zip(
+            self.blocks, own, _by_block(memory, self), strict=True
+        ):
+            held = held.pushed(block.remember(token))
+            token = block.after(
+                token,
+                held,
+                here,
+                of_memory,
+                seen,
+                bias=bias,
+                positions=positions,
+                memory_positions=memory_positions,
+            )
+            kept.append(held)
+        return tuple(kept), self.norm(token[0])
 
     def remember(
         self, memory: Float[Array, "source reads"] | None
-    ) -> tuple[KeysValues | None, ...]:
+    ) -> tuple[KeysValues, ...] | None:
         """Keys and values of a memory, by block: computed once for all tokens."""
         if memory is None:
-            return (None,) * len(self.blocks)
-        return tuple(
-            None if block.cross is None else block.cross.remember(memory)
-            for block in self.blocks
-        )
+            return None
+        crosses = [block.cross for block in self.blocks if block.cross is not None]
+        if not crosses:
+            raise InputError(
+                "a memory was given and the decoder reads none: build it with `reads`"
+            )
+        return tuple(cross.remember(memory) for cross in crosses)
 
     def start(
         self,
@@ -154,7 +230,7 @@ class Decoder(eqx.Module):
         """
         at_least(1, length=length)
         own = tuple(nothing_held(block, length) for block in self.blocks)
-        return Cache(own, self.remember(memory), seen)  # pyright: ignore
+        return Cache(own, self.remember(memory), seen)
 
     def step(
         self,
@@ -168,7 +244,7 @@ class Decoder(eqx.Module):
         copy of what is remembered.
         """
         token, own = x[None], []
-        memory = cache.memory or (None,) * len(self.blocks)
+        memory = _by_block(cache.memory, self)
         for block, held, of_memory in zip(self.blocks, cache.own, memory, strict=True):
             new = block.remember(token)
             held = held.written(new, index)
@@ -202,6 +278,12 @@ def _blocks(
         )
         for k in jax.random.split(key, depth)
     )
+
+
+def _by_block(
+    memory: tuple[KeysValues, ...] | None, decoder: Decoder
+) -> tuple[KeysValues | None, ...]:
+    return (None,) * len(decoder.blocks) if memory is None else memory
 
 
 def _keys(key: PRNGKeyArray | None, count: int):
