@@ -1,13 +1,14 @@
 """Networks whose states are maps, and the cells that forecast with them.
 
-From maps to maps (`AbstractMapNetwork`): `ConvNet`, `ResNet`, `UNet`, `FNO`, stepped by
-`MapStepper`, or beside another cell by `MapCorrector`. Recurrent layers
-(`AbstractMapLayer`): `ConvLSTM`, `ConvGRU`, stacks of them, `PredRNN`, stepped by
-`MapRecurrent` or `EncoderForecaster`. Auto-encoders, whose
-few numbers `tendency.wrappers.Latent` steps. `Frame` stands between all of them and the
-state, `Edges` says what lies beyond a map.
+From maps to maps (`AbstractMapNetwork`): `ConvNet`, `ResNet`, `UNet`, `FNO`,
+`MapTransformer`, stepped by `MapStepper`, or beside another cell by `MapCorrector`.
+Recurrent layers (`AbstractMapLayer`): `ConvLSTM`, `ConvGRU`, stacks of them, `PredRNN`,
+stepped by `MapRecurrent` or `EncoderForecaster`. Auto-encoders, whose few numbers
+`tendency.wrappers.Latent` steps. `Frame` stands between all of them and the state,
+`Edges` says what lies beyond a map.
 """
 
+from tendency.networks.maps.attention import MapTransformer as MapTransformer
 from tendency.networks.maps.autoencoder import (
     AbstractAutoEncoder as AbstractAutoEncoder,
 )
