@@ -19,8 +19,10 @@ from tendency import (
     forecast,
 )
 from tendency.assimilation import ETKF, Multiplicative
+from tendency.cell import Standardisation
 from tendency.grid import Axis, Grid
 from tendency.networks import GRU, MLP, Bilinear
+from tendency.networks.attention import CausalTransformer, TransformerCell
 from tendency.networks.maps import (
     ConvLSTM,
     Convolution,
@@ -63,6 +65,11 @@ def _burgers(states):
     return Integrated(generate(burgers(0.01), grid), 0.002)
 
 
+def _transformer(states):
+    network = CausalTransformer(3, 3, window=4, size=4, heads=1, depth=1, key=KEY)
+    return TransformerCell(network, DT, standardisation=Standardisation.of(states))
+
+
 def _conv_lstm(states):
     frame, keys = Frame((1, 3, 4)), jax.random.split(KEY)
     layers = stacked_maps(ConvLSTM, frame.reads(), (2,), key=keys[0])
@@ -83,6 +90,7 @@ CASES = {
     "bilinear": (_bilinear, START),
     "MLP": (_mlp, START),
     "GRU": (lambda _: cell_of(GRU, KEY), jnp.array([1.0, -2.0])),
+    "transformer": (_transformer, START),
     "analogs": (lambda s: analog(Windows.of(s, length=3), k=20, dt=DT), START),
     "sparse regression": (_sparse, START),
     "generated": (_burgers, WAVE),

@@ -140,6 +140,7 @@ def test_history_and_window_of_each_kind():
         "gru": ({"history": 20, "horizon": 4}, 20, 25),
         "encoder_decoder": ({"history": 7, "horizon": 1}, 7, 9),
         "temporal_cnn": ({"kernel": 3, "depth": 2, "horizon": 2}, 12, 15),
+        "transformer": ({"window": 8, "horizon": 2}, 7, 10),
         "convolutional": ({"lags": 2, "horizon": 3}, 1, 5),
         "unet": ({"lags": 2, "horizon": 3}, 1, 5),
         "conv_gru": ({"history": 5, "horizon": 2}, 5, 8),

@@ -138,6 +138,16 @@ ALL = {
     "lstm": {"kind": "lstm", "history": 3, **NETWORK},
     "translator": {"kind": "encoder_decoder", "history": 3, **NETWORK},
     "convolutions": {"kind": "temporal_cnn", "depth": 1, "kernel": 2, **NETWORK},
+    "attention": {
+        "kind": "transformer",
+        "size": 4,
+        "heads": 1,
+        "depth": 1,
+        "window": 3,
+        "epochs": 1,
+        "horizon": 2,
+        "batch": 128,
+    },
 }
 
 

@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "unet": {"widths": [2, 3], "columns": "periodic", "lags": 2},
     "resnet": {"width": 2, "depth": 1, "members": 2},
     "fno": {"width": 2, "depth": 1, "modes": [2, 3], "margin": [2, 0]},
+    "map_transformer": {"size": 4, "heads": 1, "depth": 1, "patch": 2},
     "conv_lstm": {"widths": [2], "history": 2},
     "conv_gru": {"widths": [2, 3], "history": 1},
 }

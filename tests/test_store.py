@@ -16,6 +16,7 @@ from numpy.testing import assert_array_equal
 from support import Map, oscillator
 
 import tendency.networks as nets
+import tendency.networks.attention as attention
 import tendency.networks.maps as maps
 import tendency.statistical as stats
 from tendency.cell import AbstractCell, Constant, Standardisation
@@ -80,6 +81,15 @@ MODELS = {
     ),
     "temporal cnn": lambda: nets.TemporalCNN(
         nets.CausalConvolutions(3, 3, 4, dilations=(1, 2), kernel=2, key=KEY), 0.1
+    ),
+    "transformer": lambda: attention.TransformerCell(
+        attention.CausalTransformer(
+            3, 3, window=3, size=4, heads=1, positions="learned", key=KEY
+        ),
+        0.1,
+    ),
+    "two transformers": lambda: attention.EncoderDecoderTransformer(
+        3, 0.1, window=3, size=4, heads=1, standardisation=SCALE, key=KEY
     ),
     "convolutional": lambda: nets.Convolutional(
         (1, 2, 2), jnp.array([0, 1, 3]), dt=1.0, width=2, kernel=3, lags=2, key=KEY

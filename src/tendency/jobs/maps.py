@@ -20,6 +20,7 @@ from tendency.networks.maps import (
     Frame,
     MapRecurrent,
     MapStepper,
+    MapTransformer,
     ResNet,
     UNet,
     stacked_maps,
@@ -85,6 +86,18 @@ def initial(
             model.depth,
             modes=(model.modes[0], model.modes[1]),
             margin=(model.margin[0], model.margin[1]),
+            **like,
+        )
+    elif isinstance(model, models.MapTransformer):
+        network = MapTransformer(
+            *sizes,
+            model.size,
+            model.depth,
+            patch=model.patch,
+            heads=model.heads,
+            reach=model.reach,
+            window=model.window,
+            edges=edges,
             **like,
         )
     elif isinstance(model, models.UNet):

@@ -104,6 +104,22 @@ class TemporalCNN(_Descended):
     kernel: PositiveInt = 3
 
 
+class Transformer(_Descended):
+    """Attention over the last `window` states; one token a step of a forecast.
+
+    A decoder alone reads each state with those before it. Of an encoder and a decoder
+    the first reads the history at once, the second writes the forecast.
+    """
+
+    kind: Literal["transformer"]
+    form: Literal["decoder", "encoder_decoder"] = "decoder"
+    size: PositiveInt = 64  # numbers of a token
+    heads: PositiveInt = 4  # a divisor of it
+    depth: PositiveInt = 2  # blocks
+    window: PositiveInt = 20
+    positions: Literal["rotary", "learned"] = "rotary"  # of a decoder alone
+
+
 class Convolutional(_Descended):
     """Convolutions of the last `lags` fields, on the grid itself, without EOFs.
 
@@ -180,6 +196,18 @@ class FNO(_Stepper):
     margin: list[NotNegativeInt] = Field(default=[0, 0], min_length=2, max_length=2)
 
 
+class MapTransformer(_Stepper):
+    """Attention among patches: all of them, rows and columns, or shifted windows."""
+
+    kind: Literal["map_transformer"]
+    size: PositiveInt = 64  # numbers of a patch, a multiple of 4
+    heads: PositiveInt = 4
+    depth: PositiveInt = 4  # blocks
+    patch: PositiveInt = 4  # points along a side
+    reach: Literal["global", "axial", "window"] = "global"
+    window: PositiveInt = 8  # patches along a side, even
+
+
 class ConvRecurrent(_OnMaps):
     """Recurrent layers whose hidden states are maps, informed by `history` steps."""
 
@@ -198,14 +226,16 @@ Model = Annotated[
     | Recurrent
     | EncoderDecoder
     | TemporalCNN
+    | Transformer
     | Convolutional
     | UNet
     | ResNet
     | FNO
+    | MapTransformer
     | ConvRecurrent,
     Field(discriminator="kind"),
 ]
-OnMaps = UNet | ResNet | FNO | ConvRecurrent
+OnMaps = UNet | ResNet | FNO | MapTransformer | ConvRecurrent
 BASELINES = ("climatology", "persistence", "damped_persistence")
 
 
@@ -215,6 +245,8 @@ def past_steps(model: Model) -> int:
         return 2 * (model.kernel - 1) * (2**model.depth - 1)
     if isinstance(model, Recurrent | EncoderDecoder | ConvRecurrent):
         return model.history
+    if isinstance(model, Transformer):
+        return model.window - 1
     lags = getattr(model, "lags", 1)
     return (max(lags) if isinstance(lags, list) else lags) - 1
 

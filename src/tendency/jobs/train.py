@@ -30,6 +30,11 @@ from tendency.networks import (
     stacked,
     stencil_regression,
 )
+from tendency.networks.attention import (
+    CausalTransformer,
+    EncoderDecoderTransformer,
+    TransformerCell,
+)
 
 _LAYERS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 _SCHEMES = {"euler": euler, "rk4": rk4}
@@ -43,6 +48,7 @@ Network = (
     | models.Recurrent
     | models.EncoderDecoder
     | models.TemporalCNN
+    | models.Transformer
 )
 Trained = Network | models.Convolutional | models.OnMaps
 
@@ -183,6 +189,13 @@ def initial(model: Network, encoded: Encoded, key: jax.Array) -> AbstractCell:
         )
         convolutions = _calmed(convolutions, lambda m: [m.readout.weight])
         return TemporalCNN(convolutions, dt, **scaled)
+    if isinstance(model, models.Transformer):
+        like = {"size": model.size, "heads": model.heads, "depth": model.depth}
+        like |= {"window": model.window, "dtype": dtype, "key": keys[0]}
+        if model.form == "encoder_decoder":
+            return EncoderDecoderTransformer(size, dt, **like, **scaled)
+        transformer = CausalTransformer(size, size, positions=model.positions, **like)
+        return TransformerCell(transformer, dt, **scaled)
     if isinstance(model, models.EncoderDecoder):
         kind, units = _LAYERS[model.layer], (model.width,)
         encoder = stacked(kind, size, units, dtype=dtype, key=keys[0])
