@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tendency.errors import InputError
+from tendency.statistical import advection
 from tendency.statistical.advection import (
     carried,
     departures,
@@ -106,3 +107,17 @@ def test_smoothing_keeps_a_constant_behind_a_mask():
 def test_a_flow_needs_two_fields():
     with pytest.raises(InputError, match="from 1 fields"):
         estimated_flow(jnp.zeros((1, 4, 4)), jnp.ones((4, 4), bool))
+
+
+def test_a_flow_is_compiled_once(monkeypatch):
+    """A nowcast every five minutes must not compile anew."""
+    calls = []
+    plain = advection.smoothed
+    monkeypatch.setattr(
+        advection, "smoothed", lambda *a, **k: calls.append(1) or plain(*a, **k)
+    )
+    for field in (1.0, 2.0):
+        estimated_flow(
+            jnp.full((2, 5, 7), field), jnp.ones((5, 7), bool), scales=[1], iterations=1
+        )
+        assert len(calls) == 1

@@ -80,6 +80,27 @@ def test_convolutions_come_back_to_the_grid(key, variational):
     assert (spread is not None) == variational
 
 
+def test_with_partial_edges_nothing_of_an_island_is_read_on_any_level(key):
+    """What the lowest maps hold where all four of their points are land."""
+    mask = np.ones((1, 8, 8), bool)
+    mask[:, 2:6, 2:6] = False
+    edges = Edges("replicate", "replicate", partial=True)
+    codec = ConvAutoEncoder(Frame((1, 8, 8), mask=mask), 2, (3, 3), edges=edges,
+                            key=key)  # fmt: skip
+    inland = np.zeros((3, 4, 4), bool)
+    inland[:, 1:3, 1:3] = True
+
+    @jax.jit
+    @jax.grad
+    def slope(bias):
+        changed = eqx.tree_at(lambda c: c.from_latent.bias, codec, bias)
+        return jnp.sum(jnp.where(jnp.asarray(mask), changed.decode(jnp.ones(2)), 0))
+
+    found = np.asarray(slope(codec.from_latent.bias)).reshape(inland.shape)
+    assert (found[inland] == 0).all()
+    assert (found[~inland] != 0).any()
+
+
 def test_the_loss_is_its_formula(key):
     codec = DenseAutoEncoder(SHAPE, 2, (), variational=True, key=key)
     states = waves(4, key)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tendency.errors import InputError
 from tendency.scores import deterministic as d
 
 RNG = np.random.default_rng(0)
@@ -73,6 +74,22 @@ def test_area_and_missing_values():
     expected = (w * a * b).sum((0, 2))
     expected /= np.sqrt((w * a**2).sum((0, 2)) * (w * b**2).sum((0, 2)))
     np.testing.assert_allclose(d.correlation(forecast, truth, climate).x, expected)
+
+
+def test_points_that_the_truth_lacks_are_not_left_out_unsaid():
+    """Coordinates that are rounded in one of them share some points by chance."""
+    lat = np.array([30.0, 30.1, 30.2, 30.5])
+    f, o, _ = pairs(5, 2, 4)
+    forecast, truth = (
+        dataset(x=v).assign_coords(lat=at)
+        for v, at in ((f, lat.astype("f4")), (o, lat))
+    )
+    with pytest.raises(InputError, match="2 of 4 points of x along lat are not in the"):
+        d.rmse(forecast, truth)
+    part = d.rmse(forecast.isel(lat=[0, 3]), truth)
+    np.testing.assert_allclose(
+        part.x, d.rmse(forecast.isel(lat=[0, 3]), truth.isel(lat=[0, 3])).x
+    )
 
 
 def test_a_forecast_that_was_lost_does_not_gain():

@@ -281,6 +281,22 @@ def test_a_cell_without_memory_spins_up_on_one_state(cell):
     assert eqx.tree_equal(carry, cell.init(3 * X0))
 
 
+def test_a_history_is_read_by_one_compiled_program():
+    """A loop over starts must not compile anew at each of them."""
+    traces = []
+
+    class Counted(Lagged):
+        def step(self, carry, forcing=None, *, key=None):
+            traces.append(None)
+            return super().step(carry, forcing, key=key)
+
+    cell = Counted(jnp.ones(3))
+    spin_up(cell, jnp.ones((4, 2)))
+    first = len(traces)
+    assert_array_equal(spin_up(cell, jnp.zeros((4, 2))).state, [0, 0])
+    assert len(traces) == first > 0
+
+
 @pytest.mark.parametrize(
     ("history", "forcing", "message"),
     [

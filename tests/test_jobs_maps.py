@@ -82,15 +82,12 @@ def test_two_kinds_are_fitted_kept_and_forecast(field, tmp_path):
 
 def test_what_a_network_on_maps_cannot_do_is_told(field, encoded, tmp_path):
     odd = {"kind": "unet", "widths": [2, 3, 4, 5], "columns": "periodic"}
-    both = {"kind": "fno", "members": 3, "spectral": 0.1}
-    job = job_of(field, tmp_path, models={"odd": odd, "both": both}, **FIELD)
+    scored = {"kind": "fno", "members": 3}
+    job = job_of(field, tmp_path, models={"odd": odd, "scored": scored}, **FIELD)
     cell = maps.initial(model_of(job, "odd"), encoded, jax.random.key(0))
-    assert isinstance(
-        maps.loss_of(model_of(job, "both").model_copy(update={"spectral": 0.0}), cell),
-        EnsembleLoss,
-    )
+    assert isinstance(maps.loss_of(model_of(job, "scored"), cell), EnsembleLoss)
     with pytest.raises(InputError, match="takes no gradient, spectral or energy"):
-        maps.loss_of(model_of(job, "both"), cell)
+        job_of(field, tmp_path, models={"m": {**scored, "spectral": 0.1}}, **FIELD)
     for wrong in ({"kernel": 4}, {"widths": [2]}, {"columns": "wrap"}, {"ema": 1.0}):
         with pytest.raises(InputError, match=rf"models.odd.*{next(iter(wrong))}"):
             job_of(field, tmp_path, models={"odd": {**odd, **wrong}}, **FIELD)

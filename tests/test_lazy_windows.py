@@ -135,6 +135,16 @@ def test_what_is_missing_is_filled_and_weighs_nothing():
     np.testing.assert_array_equal(taken.weights[0], np.tile(land, (4, 1)))
 
 
+def test_what_is_missing_is_the_mean_of_what_is_known():
+    """Zero would be far from a temperature in K."""
+    values = 280 + noisy_series(12)
+    values[3, 1] = values[9, 0] = np.nan
+    taken = LazyWindows(values, 4, missing="weight", block=5).take(np.arange(9))
+    mean = np.nanmean(values[:5], 0)
+    np.testing.assert_allclose(taken.states[0, 3, 1], mean[1])
+    np.testing.assert_allclose(taken.states[8, 1, 0], mean[0])
+
+
 def test_bad_numbers_end_a_fit_with_a_sentence():
     holed = SERIES.copy()
     holed[23, 1] = np.nan

@@ -157,6 +157,16 @@ def test_a_margin_does_not_count_but_at_a_wall():
     assert np.abs(found - np.asarray(around)).min() < 1e-12
 
 
+def test_an_initial_state_of_ones_own_is_cut_too():
+    """The roll-out of persistence starts there, and its misfit counts."""
+    states = jax.random.normal(KEY, (2, 1, ROWS, COLUMNS))
+    window = Window(states, initial=jnp.zeros((1, ROWS, COLUMNS)))
+    found = Patches(RolloutLoss(), (12, 20))(plain(), window, key=KEY)
+    square = np.asarray(states[:, 0] ** 2)
+    expected = [square[:, :12].mean(), square[:, 1:].mean()]
+    assert np.abs(found - np.asarray(expected)).min() < 1e-12
+
+
 def test_patches_that_cannot_be_cut_are_refused():
     cell = plain()
     with pytest.raises(

@@ -80,7 +80,8 @@ def validated(
     except ValidationError as error:
         problems: dict[Keys, list] = {}
         for item in error.errors(include_url=False):
-            problems.setdefault(_path_in(content, item["loc"]), []).append(item)
+            path = _path_in(content, item["loc"], item["type"] == "missing")
+            problems.setdefault(path, []).append(item)
         path, items = _first(problems)
         more = len(problems) - 1
         rest = f" ({more} more problem{'s' * (more > 1)} after this one)" * (more > 0)
@@ -148,7 +149,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _path_in(content: Any, location: Sequence[Any]) -> Keys:
+def _path_in(content: Any, location: Sequence[Any], missing: bool) -> Keys:
     """The keys of a location that the file itself has, without those of a union."""
     path = []
     for i, part in enumerate(location):
@@ -157,7 +158,7 @@ def _path_in(content: Any, location: Sequence[Any]) -> Keys:
         if here:
             content = content[part]
             path.append(part)
-        elif isinstance(content, Mapping) and i == len(location) - 1:
+        elif missing and isinstance(content, Mapping) and i == len(location) - 1:
             path.append(part)  # the missing key itself
     return tuple(path)
 

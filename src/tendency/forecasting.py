@@ -12,9 +12,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell, AbstractParallelCell, Carry, Ramp
+from tendency.errors import InputError
 
 Save = Callable[[Carry], Any]
 
@@ -38,42 +41,46 @@ def spin_up(
         forcing: at the times of the history; each step sees the `Ramp` between two.
 
     Raises:
-        ValueError: the history is shorter than `cell.spin_up_steps + 1`, or the
+        InputError: the history is shorter than `cell.spin_up_steps + 1`, or the
             forcing is not as long as the history.
     """
     (times,) = _lengths(history, "history")
     needed = cell.spin_up_steps + 1
     if times < needed:
-        raise ValueError(
+        raise InputError(
             f"the history has {times} times and the cell needs {needed} (spin_up_steps "
             "+ 1): give a longer history"
         )
-    between = None
     if forcing is not None:
         (forcing_times,) = _lengths(forcing, "forcing")
         if forcing_times != times:
-            raise ValueError(
+            raise InputError(
                 f"the forcing has {forcing_times} times and the history {times}, the "
                 "same number was expected"
             )
-        between = ramps(jax.tree.map(lambda a: a[times - needed :], forcing))
-    first = jax.tree.map(lambda a: a[times - needed], history)
+    last, given = jax.tree.map(lambda a: a[times - needed :], (history, forcing))
     if needed == 1:
-        return cell.init(first)
-    later = jax.tree.map(lambda a: a[times - needed + 1 :], history)
+        return cell.init(jax.tree.map(lambda a: a[0], last))
+    return _read(cell, last, given)
+
+
+@eqx.filter_jit
+def _read(cell, history, forcing):
     if isinstance(cell, AbstractParallelCell):
         last = jax.tree.map(lambda a: a[-1], history)
-        before, given = jax.tree.map(
-            lambda a: a[times - needed : -1], (history, forcing)
-        )
+        before, given = jax.tree.map(lambda a: a[:-1], (history, forcing))
         return Carry(last, cell.unfold(before, given)[0])
+    between = None if forcing is None else ramps(forcing)
+    first, later = (jax.tree.map(lambda a, i=i: a[i], history) for i in _FIRST)
 
-    def read(carry, inputs):
+    def one(carry, inputs):
         observed, here = inputs
         return Carry(observed, cell.step(carry, here).memory), None
 
-    carry, _ = jax.lax.scan(read, cell.init(first), (later, between), length=needed - 1)
-    return carry
+    return jax.lax.scan(one, cell.init(first), (later, between))[0]
+
+
+_FIRST = (0, slice(1, None))
 
 
 def forecast(
@@ -105,10 +112,11 @@ def forecast(
             `fold_in(key, i)`; `None` asks for the deterministic forecast.
 
     Raises:
-        ValueError: `steps` is not a positive multiple of `every`, or the forcing has
-            neither `steps` nor `steps + 1` entries.
+        InputError: `steps` is not a positive multiple of `every`, or the forcing has
+            neither `steps` nor `steps + 1` entries, or none that is known at some time.
     """
     _check_steps(steps, every)
+    _check_known(forcing)
     return _advance(cell, carry, steps, forcing, save, every, checkpoint, key, 0)
 
 
@@ -130,10 +138,11 @@ def stream(
     yielded is handed on to the next chunk, so copy it to keep it.
 
     Raises:
-        ValueError: as `forecast`.
+        InputError: as `forecast`.
     """
     _check_steps(steps, every)
     _check_steps(chunk, every)
+    _check_known(forcing)
     ramped = forcing is not None and forcing_is_ramped(forcing, steps)
     carry = jax.tree.map(jnp.array, carry)  # the caller's own is not donated
     for start in range(0, steps, chunk):
@@ -242,21 +251,35 @@ _ENDS = (slice(None, -1), slice(1, None))
 
 def _check_steps(steps: int, every: int) -> None:
     if steps < 1 or every < 1 or steps % every:
-        raise ValueError(
+        raise InputError(
             f"{steps} steps saved every {every} were asked for, a positive number of "
             "steps that is a multiple of `every` was expected"
         )
+
+
+def _check_known(forcing: PyTree[Array]) -> None:
+    """Whether some of each forcing is known at each time; on land a map may be NaN."""
+    for leaf in jax.tree.leaves(forcing):
+        if isinstance(leaf, Tracer) or not eqx.is_inexact_array_like(leaf):
+            continue
+        known = np.isfinite(leaf).reshape(np.shape(leaf)[0], -1).any(1)
+        if not known.all():
+            raise InputError(
+                f"the forcing is missing (NaN) at {int((~known).sum())} of its "
+                f"{known.size} times, the first at index {int(np.argmin(known))}, "
+                "and is needed all along: give it, or forecast fewer steps"
+            )
 
 
 def forcing_is_ramped(forcing: PyTree[Array], steps: int) -> bool:
     """Whether it is given at the ends of the steps, not held over them.
 
     Raises:
-        ValueError: it has neither `steps` nor `steps + 1` entries.
+        InputError: it has neither `steps` nor `steps + 1` entries.
     """
     (times,) = _lengths(forcing, "forcing")
     if times not in (steps, steps + 1):
-        raise ValueError(
+        raise InputError(
             f"the forcing has {times} times for {steps} steps: give {steps} values, "
             f"each held over its step, or {steps + 1} values at the ends of the steps"
         )
@@ -266,7 +289,7 @@ def forcing_is_ramped(forcing: PyTree[Array], steps: int) -> bool:
 def _lengths(series: PyTree[Array], name: str) -> set[int]:
     lengths = {a.shape[0] for a in jax.tree.leaves(series)}
     if len(lengths) != 1:
-        raise ValueError(
+        raise InputError(
             f"the {name} has leaves of {sorted(lengths)} times, the same number was "
             "expected"
         )

@@ -45,7 +45,7 @@ class LazyWindows:
         forcing: PyTree = None,
         weights: Float[np.ndarray, "*state"] | None = None,
         missing: Literal["refuse", "weight"] = "refuse",
-        fill: float | Float[np.ndarray, "*state"] = 0.0,
+        fill: float | Float[np.ndarray, "*state"] | None = None,
         stride: int = 1,
         segments: Sequence[int] | None = None,
         block: int | None = None,
@@ -62,7 +62,8 @@ class LazyWindows:
                 point.
             missing: what NaN in the states is where no weight is zero: `refuse` stops
                 the fit, `weight` gives it a weight of zero and the value of `fill`.
-            fill: what stands where nothing is known [units of the state].
+            fill: what stands where nothing is known; by default the mean of what is
+                known in the first block, zero where nothing is [units of the state].
             block: times that are read at once; by default as the series is chunked, and
                 `length` at least.
             mixed: blocks whose windows are drawn together.
@@ -95,13 +96,14 @@ class LazyWindows:
         self.ahead, self.workers = ahead, workers
         self._states, self._forcing = states, forcing
         self._weights = weights if weights is None else np.asarray(weights)
-        self._missing, self._fill = missing, np.asarray(fill)
+        self._missing = missing
+        self._given = self._fill = None if fill is None else np.asarray(fill)
         self.block = _block_of(states, length) if block is None else block
         if self.block < 1:
             raise InputError(f"block is {block} times, at least 1 was expected")
         kept = 8 if mixed is None else 2 * mixed + 2
         self._kept = max(kept, 2 + math.ceil(length / self.block))
-        self._lock = threading.Lock()
+        self._lock, self._first = threading.Lock(), threading.Lock()
         self._held: OrderedDict[int, Future] = OrderedDict()
 
     def __len__(self) -> int:
@@ -153,7 +155,7 @@ class LazyWindows:
     def digest(self) -> str:
         """Of what the windows are: sizes, settings, and the first and last block."""
         what = [self.length, self.block, self.mixed, self._missing]
-        arrays = [self.starts, self._fill]
+        arrays = [self.starts, *([] if self._given is None else [self._given])]
         arrays += [] if self._weights is None else [self._weights]
         last = int(self.starts[-1] + self.length - 1) // self.block
         for held in (self._held_block(0), self._held_block(last)):
@@ -220,11 +222,19 @@ class LazyWindows:
             )
         weight = np.ones((), states.dtype) if self._weights is None else self._weights
         weights = np.where(finite, weight, 0).astype(states.dtype)
-        return (
-            np.where(finite, states, self._fill).astype(states.dtype),
-            forcing,
-            weights,
-        )
+        if not finite.all():
+            states = np.where(finite, states, self._filling()).astype(states.dtype)
+        return states, forcing, weights
+
+    def _filling(self) -> np.ndarray:
+        """What stands where nothing is known; found once, by whoever asks first."""
+        with self._first:
+            if self._fill is None:
+                block = np.asarray(self._states[: self.block], np.float64)
+                known = np.isfinite(block)
+                total = np.where(known, block, 0).sum(0)
+                self._fill = total / np.maximum(known.sum(0), 1)
+            return self._fill
 
 
 def _block_of(series: Any, length: int) -> int:

@@ -186,7 +186,14 @@ def _filled(states: PyTree, weights: PyTree) -> tuple[PyTree, PyTree]:
     def fill(x, w):
         x = np.asarray(x)
         w = np.asarray(w)
-        seen = np.broadcast_to(w.reshape(w.shape + (1,) * (x.ndim - w.ndim)), x.shape)
+        try:
+            wide = w.reshape(w.shape + (1,) * (x.ndim - w.ndim))
+            seen = np.broadcast_to(wide, x.shape)
+        except ValueError:
+            raise InputError(
+                f"the weights have shape {w.shape} and the states {x.shape}, the same "
+                "or the first axes of it were expected: give weights of the same grid"
+            ) from None
         if (~np.isfinite(x) & (seen > 0)).any():
             index = np.argwhere(~np.isfinite(x) & (seen > 0))[0][0]
             raise InputError(

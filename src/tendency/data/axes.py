@@ -79,6 +79,9 @@ def decoded(dataset: xr.Dataset, name: str) -> xr.Dataset:
     if not present.all():
         dataset, values = dataset.isel({dim: present}), values[present]
     dates = _dates(values, array.attrs, name)
+    present = ~_is_missing(dates)  # a whole number that stands for missing
+    if not present.all():
+        dataset, dates = dataset.isel({dim: present}), dates[present]
     attributes = {
         k: v for k, v in array.attrs.items() if k not in ("units", "calendar")
     }

@@ -12,8 +12,8 @@ from typing import Any
 
 import xarray as xr
 
-from tendency.data.axes import decoded, time_axis
 from tendency.data.classic import whole_size
+from tendency.data.joining import joined
 from tendency.data.table import TABLES, open_table
 from tendency.errors import InputError, nearest
 
@@ -130,36 +130,8 @@ def _open_many(pattern: str) -> xr.Dataset:
                 f"{path}, one of {len(paths)} files that match {pattern}, is not a "
                 "NetCDF file: narrow the pattern"
             )
-    parts = [_opened(p, lambda p=p: _netcdf(Path(p)).chunk()) for p in paths]
-    names = {time_axis(part) for part in parts}
-    if len(names) > 1:
-        raise InputError(
-            f"the files of {pattern} have different time axes ({', '.join(names)}), "
-            "one was expected: narrow the pattern"
-        )
-    (name,) = names
-    parts = [decoded(part, name) for part in parts]
-    calendars = {str(part[name].dt.calendar) for part in parts}
-    if len(calendars) > 1:
-        raise InputError(
-            f"the files of {pattern} mix the calendars {', '.join(sorted(calendars))}, "
-            "one was expected: convert them to one calendar"
-        )
-    try:
-        return xr.concat(
-            parts,
-            name,
-            data_vars="minimal",
-            coords="minimal",
-            compat="override",
-            join="exact",
-            combine_attrs="override",
-        )
-    except ValueError as error:
-        raise InputError(
-            f"the files of {pattern} do not join along {name} ({error}), the same "
-            "variables and grid were expected in each: narrow the pattern"
-        ) from error
+    parts = {p: _opened(p, lambda p=p: _netcdf(Path(p)).chunk()) for p in paths}
+    return joined(parts, pattern)
 
 
 def _neighbours(path: Path) -> str:

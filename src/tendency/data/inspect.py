@@ -9,7 +9,8 @@ from jaxtyping import Bool, Shaped
 
 from tendency.data.axes import dated
 from tendency.data.clock import Clock, as_dates, infer_clock, parse_step
-from tendency.data.files import open_file
+from tendency.data.files import load, open_file
+from tendency.data.fills import fill_in
 from tendency.data.record import with_dates
 from tendency.errors import InputError
 
@@ -35,6 +36,7 @@ class Found:
     space: tuple[str, ...]  # its dimensions but time, without `levels`
     points: int  # at one time
     missing: str
+    fill: float | None = None  # a number that seems to stand for missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,7 @@ def inspect_file(path: str | Path) -> Inspection:
     times = as_dates(dataset[time].values)
     levels = _levels(dataset, [str(d) for d in dataset[chosen[0]].dims if d != time])
     plane = dataset.isel({dim: 0 for dim in levels})
-    found = tuple(_found(plane[name], time) for name in chosen)
+    found = tuple(_found(plane[name], time, str(path)) for name in chosen)
     return Inspection(
         str(path), known, time, clock, times, gaps, found, tuple(others), levels
     )
@@ -103,14 +105,16 @@ def _choose(dataset: xr.Dataset, time: str) -> tuple[list[str], list[str]]:
     return chosen, others
 
 
-def _found(array: xr.DataArray, time: str) -> Found:
+def _found(array: xr.DataArray, time: str, source: str) -> Found:
     count = array.sizes[time]
     if array.nbytes > _READ:
         kept = max(2, int(count * _READ / array.nbytes))
         array = array.isel(
             {time: np.unique(np.linspace(0, count - 1, kept, dtype=int))}
         )
-    null = array.isnull()
+    array = load(array.to_dataset(name="values"), source)["values"].rename(array.name)
+    fill = fill_in(array.values)
+    null = array.isnull() | (False if fill is None else array == fill)
     space = tuple(str(d) for d in array.dims if d != time)
     values = null.transpose(time, *space).values.reshape(array.sizes[time], -1)
     always, whole = values.all(0), values.all(1)
@@ -130,6 +134,7 @@ def _found(array: xr.DataArray, time: str) -> Found:
         space,
         values.shape[1],
         missing,
+        fill,
     )
 
 

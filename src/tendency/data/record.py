@@ -18,6 +18,7 @@ from tendency.data.axes import dated, decoded, time_axis
 from tendency.data.clock import Clock, as_dates, infer_clock, parse_step, period, show
 from tendency.data.files import open_file
 from tendency.data.select import choose, subset
+from tendency.data.units import linear
 from tendency.errors import InputError
 
 
@@ -132,8 +133,10 @@ def read_record(
         time: the time axis, where it is not found by itself.
         start: the first date of a file without dates, with `step`, such as `1 day`.
         select: ranges of coordinates, see `tendency.data.select.subset`.
-        missing_value: a number that stands for missing, besides the file's own.
-        units: of variables whose units the file does not give.
+        missing_value: a number that stands for missing, besides the file's own; NaN
+            says that there is none.
+        units: of variables whose units the file does not give; where it gives others
+            the numbers are converted.
 
     Raises:
         InputError: whatever is wrong with the file, the names or the times.
@@ -143,7 +146,7 @@ def read_record(
     dataset = choose(dataset, variables, name)
     if select:
         dataset = subset(dataset, select, name)
-    if missing_value is not None:
+    if missing_value is not None and not np.isnan(missing_value):
         wrong = np.float64(missing_value)
         dataset = dataset.where(abs(dataset - wrong) > 1e-6 * max(1.0, abs(wrong)))
     for variable, unit in (units or {}).items():
@@ -152,9 +155,26 @@ def read_record(
                 f"data.units names {variable}, which is not one of the variables "
                 f"{', '.join(map(str, dataset.data_vars))}: correct the name"
             )
-        dataset[variable].attrs["units"] = unit
+        dataset = _in_units(dataset, variable, unit)
     clock, gaps = infer_clock(dataset[name].values, name)
     return Record(dataset, name, clock, gaps, str(path), undated)
+
+
+def _in_units(dataset: xr.Dataset, name: str, wanted: str) -> xr.Dataset:
+    given = dataset[name].attrs.get("units")
+    attributes = {**dataset[name].attrs, "units": wanted}
+    if given is None or str(given) == wanted:
+        return dataset.assign({name: dataset[name].assign_attrs(attributes)})
+    found = linear(str(given), wanted, name)
+    if found is None:
+        raise InputError(
+            f"data.units asks for {name} in {wanted!r} and the file gives {given!r}, "
+            "units that do not convert: correct one of them"
+        )
+    values = dataset[name]
+    if found != (1.0, 0.0):
+        values = values * found[0] + found[1]
+    return dataset.assign({name: values.assign_attrs(attributes)})
 
 
 def with_dates(

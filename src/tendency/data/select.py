@@ -60,7 +60,7 @@ def subset(dataset: xr.Dataset, wanted: Mapping[str, Any], time: str) -> xr.Data
             )
         if len(bounds) == 1:
             dataset = _nearest(dataset, name, float(bounds[0]))
-        elif _is_longitude(dataset[name]) and dataset[name].ndim == 1:
+        elif is_longitude(dataset[name]) and dataset[name].ndim == 1:
             dataset = _longitudes(dataset, name, *map(float, bounds))
         else:
             dataset = _range(dataset, name, *sorted(map(float, bounds)))
@@ -189,7 +189,8 @@ def _period_of(dataset: xr.Dataset, name: str, value: Any) -> xr.Dataset:
     return dataset.isel({name: np.flatnonzero(inside)})
 
 
-def _is_longitude(array: xr.DataArray) -> bool:
+def is_longitude(array: xr.DataArray) -> bool:
+    """By CF's standard name or units, else by its own name."""
     return (
         array.attrs.get("standard_name") == "longitude"
         or str(array.attrs.get("units", "")).startswith(("degrees_e", "degree_e"))

@@ -53,11 +53,15 @@ def check_memory(
     needed = kept + held + each * plan.batch // shares
     if needed > free:
         raise InputError(
-            f"a training step needs about {needed / 1e9:.2g} GB of memory, "
-            f"{kept / 1e9:.2g} GB of them for the gradient of the roll-out, and "
-            f"{free / 1e9:.2g} GB are free: lower the batch ({plan.batch}), the "
+            f"a training step needs about {_shown(needed)} GB of memory, "
+            f"{_shown(kept)} GB of them for the gradient of the roll-out, and "
+            f"{_shown(free)} GB are free: lower the batch ({plan.batch}), the "
             "horizon or the width, give the loss checkpoint=True, or train on Patches"
         )
+
+
+def _shown(size: int) -> str:
+    return f"{size / 1e9:.0f}" if size > 1e10 else f"{size / 1e9:.2g}"
 
 
 def activations(plan: Plan, free: Free, loss: Any, sample: Window | None = None) -> int:

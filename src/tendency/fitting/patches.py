@@ -78,7 +78,10 @@ class Patches(AbstractRolloutLoss):
         weights = window.weights
         if weights is None:
             weights = jax.tree.map(jnp.ones_like, window.states)
-        cut = Window(*map(part_in_time, (window.states, window.forcing, weights)))
+        states, forcing, weights = map(
+            part_in_time, (window.states, window.forcing, weights)
+        )
+        cut = Window(states, forcing, weights, part(window.initial))
         if self.margin:
             counted = inside[0][:, None] & inside[1][None]
 

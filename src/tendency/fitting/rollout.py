@@ -153,9 +153,23 @@ def _weights(
         return weights
 
     def times(w, area):
+        _check_areas(area.shape, w.shape[1:])
         return w * jnp.broadcast_to(area, w.shape).astype(w.dtype)
 
     return jax.tree.map(times, weights, like(areas.value, states))
+
+
+def _check_areas(areas: tuple[int, ...], state: tuple[int, ...]) -> None:
+    """Of maps areas are (row, 1): one number a column would count the columns."""
+    try:
+        fits = jnp.broadcast_shapes(areas, state) == state
+    except ValueError:
+        fits = False
+    if not fits or (len(state) == 3 and len(areas) == 1 and areas != (1,)):
+        raise InputError(
+            f"the areas have shape {areas} and a state {state}, areas that broadcast "
+            "against it from the right were expected: (row, 1) of maps"
+        )
 
 
 def _broadcast(weight: Array, state: Array) -> Array:

@@ -18,6 +18,8 @@ from jaxtyping import Array, Bool, DTypeLike, Float, Int, PRNGKeyArray, PyTree
 from tendency.fitting.problem import Free, Problem
 from tendency.windows import Window, Windows
 
+_TOGETHER = 2**26  # of windows that are judged together [bytes]
+
 
 class Progress(eqx.Module):
     """All that changes during a fit, and so what a checkpoint holds."""
@@ -117,7 +119,10 @@ class Plan(eqx.Module):
             return self.problem.loss(cell, windows.take(index), key=None)
 
         index = jnp.arange(len(windows))
-        return jax.lax.map(one, index, batch_size=min(len(windows), 512)).mean()
+        # Small windows many at once, large maps no more than a step of training has.
+        many = min(512, _TOGETHER // max(windows.bytes_of_window, 1))
+        size = min(len(windows), max(self.batch, many))
+        return jax.lax.map(one, index, batch_size=size).mean()
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -168,6 +173,7 @@ def updated(
     within = now.step % plan.steps
     key = jax.random.fold_in(jax.random.fold_in(plan.key, 1), now.step)
     value, slope = jax.value_and_grad(of)(now.free, key)
+    value = value.astype(now.running_loss.dtype)  # states may be of double precision
     with jax.numpy_dtype_promotion("standard"):  # Optax cannot do with less
         change, moments = plan.optimiser.update(slope, now.moments, now.free)  # pyright: ignore
         free = optax.apply_updates(now.free, change)  # pyright: ignore
@@ -212,7 +218,7 @@ def epoch_end(
         return dataclasses.replace(
             now, train_loss=train, best=now.chosen, best_epoch=epoch
         )
-    value = validate()
+    value = validate().astype(now.best_loss.dtype)
     better = value < now.best_loss
     keep = lambda new, old: jnp.where(better, new, old)  # noqa: E731
     return dataclasses.replace(

@@ -5,6 +5,7 @@ import numpy as np
 from tendency.cell import Constant
 from tendency.data.clock import show
 from tendency.jobs.load import Material, fit_preparation, load_material
+from tendency.jobs.maps import check_grids
 from tendency.jobs.models import BASELINES, window_times
 from tendency.jobs.settings import Job
 from tendency.jobs.starts import Starts, forecast_starts, training_samples
@@ -23,6 +24,7 @@ def check(job: Job) -> dict[str, Rows]:
     material = load_material(job)
     samples = training_samples(job, material)
     starts = forecast_starts(job, material)
+    check_grids(job, material.layout)
     return {
         "data": _data(job, material),
         "parts": _parts(material),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from tendency.cell import AbstractCell
@@ -150,6 +151,13 @@ def _built(
         save(path, error.fitted.cell, header)
         message = f"models.{name}: {error}, in {path}"
         raise Diverged(message, error.fitted) from error
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            raise InputError(
+                f"models.{name} ran out of memory ({' '.join(str(error).split())[:90]})"
+                ": lower its batch, horizon or width, or data.subset"
+            ) from error
+        raise
 
 
 def _keep(

@@ -15,6 +15,7 @@ from tendency.files import write_atomically
 
 CONFIG = "tendency.toml"
 _HORIZON = {"second": 60, "minute": 12, "hour": 24, "day": 10, "month": 6, "year": 5}
+_FEWEST = 20  # times that a job is made for
 _FIELD = 50  # points beyond which a variable is reduced by EOFs
 _LAGS = [1, 3, 5, 10, 20, 40]
 _FIELD_LAGS, _FIELD_RIDGES = [1, 2, 3], [0.01, 0.1, 1.0]
@@ -89,6 +90,9 @@ def _data(found: Inspection, folder: Path) -> Iterator[str]:
         yield f"subset = {{ {inner} }}  # one level; a range is [from, to]"
     elif len(found.chosen[0].space) >= 2:
         yield f"# subset = {{ {found.chosen[0].space[-2]} = [from, to] }}"
+    fills = sorted({v.fill for v in found.chosen if v.fill is not None})
+    if fills:
+        yield f"missing_value = {fills[0]!r}  # it seems to stand for missing"
     missing = {v.missing for v in found.chosen}
     if missing & {"land", "some"} and found.chosen[0].points > 1:
         yield 'mask = "land"  # leave out the points that never have a value'
@@ -102,6 +106,11 @@ def _split(found: Inspection) -> Iterator[str]:
     """About 70 % to learn from, 15 % to choose by, 15 % to test on."""
     times = found.times
     count = len(times)
+    if count < _FEWEST:
+        raise InputError(
+            f"{found.source} holds {count} times, too few to learn from, to choose by "
+            f"and to test on, {_FEWEST} at least were expected: give a longer record"
+        )
     first_test = round(0.85 * count)
     years = years_of(times)
     if years[-1] - years[0] >= 8:  # whole years read better

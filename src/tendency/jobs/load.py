@@ -11,6 +11,7 @@ import numpy as np
 
 from tendency.data.clock import period, show
 from tendency.data.files import load
+from tendency.data.fills import fill_in
 from tendency.data.layout import Layout
 from tendency.data.prepare import Preparation, prepare
 from tendency.data.record import Record, Series, read_record, series_of
@@ -77,6 +78,8 @@ def load_material(job: Job) -> Material:
     )
     series = series_of(record, layout.pack(record.dataset))
     _check_values(series.part(first, stop), layout)
+    if job.data.missing_value is None:
+        _check_fills(series, layout)
     if job.data.missing == "cut":
         series = series.without_missing()
     parts = {name: _within(series.times, span) for name, span in spans.items()}
@@ -183,6 +186,18 @@ def _check_values(train: Series, layout: Layout) -> None:
             )
 
 
+def _check_fills(series: Series, layout: Layout) -> None:
+    for name, part in layout.parts.items():
+        fill = fill_in(series.states[:, part])
+        if fill is not None:
+            count = int((series.states[:, part] == fill).sum())
+            raise InputError(
+                f"the variable {name} holds {fill:g}, {count} times, which looks like "
+                "a fill value that the file does not declare: set data.missing_value "
+                f"to {fill:g}, or to nan where it is a true value"
+            )
+
+
 _NAMES = {"learn": "training", "validation": "validation", "test": "test"}
 
 
@@ -202,7 +217,7 @@ def _refuse_missing(series: Series, layout: Layout, name: str) -> None:
     else:
         advice = 'set data.missing to "cut" or "weight", or data.mask to "incomplete"'
     raise InputError(
-        f"the {_NAMES[name]} part holds {int(missing.sum())} missing values (NaN, "
-        f"{missing.mean():.2%}), the first of {variable} at "
+        f"the {_NAMES[name]} part holds {int(missing.sum())} missing values (NaN or "
+        f"infinite, {missing.mean():.2%}), the first of {variable} at "
         f"{show(series.times[time])}: {advice}"
     )

@@ -2,15 +2,19 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import DTypeLike
 
 from tendency.cell import Constant, Standardisation
+from tendency.data.layout import Layout
 from tendency.errors import InputError
 from tendency.fitting import Energy, EnsembleLoss, Gradient, RolloutLoss, Spectral
 from tendency.jobs import models
 from tendency.jobs.series import Encoded
+from tendency.jobs.settings import Job
 from tendency.networks.maps import (
     FNO,
     ConvGRU,
@@ -55,71 +59,111 @@ def initial(
         increment_std=jnp.asarray(change),
         dtype=dtype,
     )
-    edges = Edges(model.rows, model.columns, model.partial)
+    parts = _networks(model, frame.reads(_lags(model)), shape[0], dtype, key)
     if isinstance(model, models.ConvRecurrent):
-        kind = {"conv_lstm": ConvLSTM, "conv_gru": ConvGRU}[model.kind]
-        below, above = jax.random.split(key)
-        layers = stacked_maps(
-            kind, frame.reads(), tuple(model.widths), model.kernel, edges=edges,
-            dtype=dtype, key=below,
-        )  # fmt: skip
-        readout = Convolution(
-            model.widths[-1],
-            shape[0],
-            1,
-            edges=edges,
-            scale=0.0,
-            dtype=dtype,
-            key=above,
-        )
+        layers, readout = parts
         return MapRecurrent(
             layers, readout, frame, encoded.dt, spin_up_steps=model.history,
             increments=model.increments,
         )  # fmt: skip
-    noise = 0 if model.members is None else 1
-    sizes = frame.reads(model.lags) + noise, shape[0]
+    return MapStepper(
+        parts[0], frame, encoded.dt, lags=model.lags, increments=model.increments,
+        noise=_noise(model),
+    )  # fmt: skip
+
+
+def check_grids(job: Job, layout: Layout) -> None:
+    """Whether the models that work on the grid suit it, from shapes alone.
+
+    Raises:
+        InputError: the variables do not lie on one grid, or it is too small for a
+            network, or a circle that cannot be halved.
+    """
+    for name, model in job.models.items():
+        try:
+            if isinstance(model, models.Convolutional):
+                layout.grid()
+            elif isinstance(model, models.OnMaps):
+                _check(model, layout)
+        except InputError as error:
+            raise InputError(f"models.{name}: {error}") from error
+
+
+def _check(model: models.OnMaps, layout: Layout) -> None:
+    shape, _ = layout.grid()
+    frame = Frame(shape, dtype=jnp.float32)
+
+    def run(key: jax.Array) -> Any:
+        parts = _networks(model, frame.reads(_lags(model)), shape[0], jnp.float32, key)
+        reads = jnp.zeros((parts[0].sizes[0], *frame.grid), jnp.float32)
+        if isinstance(model, models.ConvRecurrent):
+            hidden = parts[0].init(frame.grid, jnp.float32)
+            return parts[1](parts[0].step(hidden, reads, frame.land)[1], frame.land)
+        return parts[0](reads, frame.land)
+
+    eqx.filter_eval_shape(run, jax.random.key(0))
+
+
+def _networks(
+    model: models.OnMaps, reads: int, gives: int, dtype: DTypeLike, key: jax.Array
+) -> tuple[Any, ...]:
+    """A network from maps to maps, or recurrent layers and their readout."""
     like: dict[str, Any] = {"dtype": dtype, "key": key}
+    reads += _noise(model)
     if isinstance(model, models.FNO):
         network = FNO(
-            *sizes,
+            reads,
+            gives,
             model.width,
             model.depth,
             modes=(model.modes[0], model.modes[1]),
             margin=(model.margin[0], model.margin[1]),
             **like,
         )
-    elif isinstance(model, models.MapTransformer):
+        return (network,)
+    like["edges"] = Edges(model.rows, model.columns, model.partial)
+    if isinstance(model, models.ConvRecurrent):
+        kind = {"conv_lstm": ConvLSTM, "conv_gru": ConvGRU}[model.kind]
+        below, above = jax.random.split(key)
+        widths = tuple(model.widths)
+        layers = stacked_maps(
+            kind, reads, widths, model.kernel, **like | {"key": below}
+        )
+        readout = Convolution(widths[-1], gives, 1, scale=0.0, **like | {"key": above})
+        return layers, readout
+    if isinstance(model, models.MapTransformer):
         network = MapTransformer(
-            *sizes,
+            reads,
+            gives,
             model.size,
             model.depth,
             patch=model.patch,
             heads=model.heads,
             reach=model.reach,
             window=model.window,
-            edges=edges,
             **like,
         )
-    elif isinstance(model, models.UNet):
-        network = UNet(*sizes, model.widths, kernel=model.kernel, edges=edges, **like)
-    else:
-        network = ResNet(
-            *sizes, model.width, model.depth, kernel=model.kernel, edges=edges, **like
-        )
-    return MapStepper(
-        network, frame, encoded.dt, lags=model.lags, increments=model.increments,
-        noise=noise,
-    )  # fmt: skip
+        return (network,)
+    if isinstance(model, models.UNet):
+        return (UNet(reads, gives, model.widths, kernel=model.kernel, **like),)
+    return (
+        ResNet(reads, gives, model.width, model.depth, kernel=model.kernel, **like),
+    )
+
+
+def _lags(model: models.OnMaps) -> int:
+    return 1 if isinstance(model, models.ConvRecurrent) else model.lags
+
+
+def _noise(model: models.OnMaps) -> int:
+    """Maps of it that the network reads."""
+    return 0 if getattr(model, "members", None) is None else 1
 
 
 def loss_of(
     model: models.OnMaps, cell: MapStepper | MapRecurrent
 ) -> RolloutLoss | EnsembleLoss:
-    """The squares of the errors and the terms, or the score of an ensemble.
-
-    Raises:
-        InputError: terms were asked of an ensemble.
-    """
+    """The squares of the errors and the terms, or the score of an ensemble."""
     noise = None
     if model.noise:
         noise = Constant(model.noise * cell.frame.output_std.value)
@@ -129,11 +173,6 @@ def loss_of(
     if members is None:
         return RolloutLoss(
             model.horizon, noise=noise, terms=terms, checkpoint=model.checkpoint
-        )
-    if terms:
-        raise InputError(
-            "members fits the score of an ensemble, which takes no gradient, spectral "
-            "or energy term: leave out either"
         )
     return EnsembleLoss(
         members, model.horizon, noise=noise, checkpoint=model.checkpoint

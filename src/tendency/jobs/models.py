@@ -4,9 +4,9 @@
 baselines (climatology, persistence, damped persistence) need no table.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from tendency.configuration import Table
 
@@ -144,9 +144,6 @@ class _OnMaps(_Descended):
 
     epochs: PositiveInt = 30
     batch: PositiveInt = 8
-    rows: Edge = "replicate"  # what lies beyond the first and the last row
-    columns: Edge = "replicate"  # of a globe "periodic"
-    partial: bool = True  # convolutions count only the points that there are
     increments: bool = True  # the network gives a change, not a value
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # of the weights, a step
     noise: NotNegative = 0.0  # on what is read in training, of a step's usual change
@@ -155,6 +152,14 @@ class _OnMaps(_Descended):
     energy: NotNegative = 0.0
     precision: Literal["single", "half"] = "single"  # of products in training: bfloat16
     checkpoint: bool = False  # recompute the steps: less memory, more time
+
+
+class _Edged(_OnMaps):
+    """What networks of convolutions read besides."""
+
+    rows: Edge = "replicate"  # what lies beyond the first and the last row
+    columns: Edge = "replicate"  # of a globe "periodic"
+    partial: bool = True  # convolutions count only the points that there are
 
 
 class _Stepper(_OnMaps):
@@ -167,8 +172,17 @@ class _Stepper(_OnMaps):
     lags: PositiveInt = 1
     members: Annotated[int, Field(ge=2)] | None = None
 
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if self.members is not None and (self.gradient or self.spectral or self.energy):
+            raise ValueError(
+                "members fits the score of an ensemble, which takes no gradient, "
+                "spectral or energy term: leave out either"
+            )
+        return self
 
-class UNet(_Stepper):
+
+class UNet(_Stepper, _Edged):
     """A network that sees far by coarser and coarser maps."""
 
     kind: Literal["unet"]
@@ -176,7 +190,7 @@ class UNet(_Stepper):
     kernel: Kernel = 3
 
 
-class ResNet(_Stepper):
+class ResNet(_Stepper, _Edged):
     """Residual blocks of convolutions, as far-sighted as they are deep."""
 
     kind: Literal["resnet"]
@@ -196,7 +210,7 @@ class FNO(_Stepper):
     margin: list[NotNegativeInt] = Field(default=[0, 0], min_length=2, max_length=2)
 
 
-class MapTransformer(_Stepper):
+class MapTransformer(_Stepper, _Edged):
     """Attention among patches: all of them, rows and columns, or shifted windows."""
 
     kind: Literal["map_transformer"]
@@ -208,7 +222,7 @@ class MapTransformer(_Stepper):
     window: PositiveInt = 8  # patches along a side, even
 
 
-class ConvRecurrent(_OnMaps):
+class ConvRecurrent(_Edged):
     """Recurrent layers whose hidden states are maps, informed by `history` steps."""
 
     kind: Literal["conv_lstm", "conv_gru"]

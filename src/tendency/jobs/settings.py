@@ -40,8 +40,9 @@ class Data(Table):
     subset: dict[str, float | Date | list[float | Date]] = Field(default={})
     mask: Literal["none", "land", "incomplete"] = "none"
     missing: Literal["refuse", "cut", "weight"] = "refuse"
-    missing_value: float | None = None  # a number that stands for missing
-    units: dict[str, str] = Field(default={})  # where the file has none
+    # A number that stands for missing; nan: none does, however it looks.
+    missing_value: Annotated[float, Field(allow_inf_nan=True)] | None = None
+    units: dict[str, str] = Field(default={})  # where the file has none, or others
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> "Data":

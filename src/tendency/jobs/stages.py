@@ -68,6 +68,7 @@ def fit(
         Diverged: the loss of a model stopped being finite.
     """
     job, material = _opened(config, overrides, small=small)
+    _check_grids(job, material)
     _claim(job, overwrite)
     _fit(job, material, say)
 
@@ -135,6 +136,7 @@ def everything(
     from tendency.jobs.report import report as write
 
     job, material = _opened(config, overrides, small=small)
+    _check_grids(job, material)
     _claim(job, overwrite)
     _fit(job, material, say)
     forecast_all(job, material, say=say)
@@ -167,6 +169,12 @@ def _quick(job: Job) -> Job:
             fewer = {"epochs": max(1, epochs // 10)}
             models[name] = model.model_copy(update=fewer)
     return job.model_copy(update={"models": models})
+
+
+def _check_grids(job: Job, material: Material) -> None:
+    from tendency.jobs.maps import check_grids
+
+    check_grids(job, material.layout)
 
 
 def _claim(job: Job, overwrite: bool) -> None:

@@ -13,10 +13,13 @@ NaN, and with them the score at that lead time, so that a model does not gain by
 diverging.
 """
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+
+from tendency.errors import InputError
 
 START, LEAD, MEMBER = "init_time", "lead_time", "member"
 
@@ -53,6 +56,9 @@ def compared(
 
     Arguments:
         members: keep the members of an ensemble; otherwise their mean is compared.
+
+    Raises:
+        InputError: the forecast has points that are not those of the truth.
     """
     if MEMBER in forecast.dims and not members:
         forecast = forecast.mean(MEMBER, skipna=False)
@@ -61,7 +67,9 @@ def compared(
     for name in (START, LEAD):
         if name not in forecast.dims:
             forecast = forecast.expand_dims(name)
+    whole = forecast.sizes
     forecast, truth = xr.align(forecast, truth, join="inner")
+    _check_points(whole, forecast)
     finite = abs(forecast) < np.inf
     if MEMBER in forecast.dims:
         finite = finite.all(MEMBER)
@@ -76,6 +84,21 @@ def compared(
         xr.DataArray(1.0) if area is None else area,
         lost,
     )
+
+
+def _check_points(whole: Mapping[Hashable, int], forecast: xr.DataArray) -> None:
+    """Whether the truth knows of all points of the forecast, the same to the last bit.
+
+    Raises:
+        InputError: it does not.
+    """
+    for dim, size in whole.items():
+        if dim not in (START, LEAD, MEMBER) and forecast.sizes[dim] < size:
+            raise InputError(
+                f"{size - forecast.sizes[dim]} of {size} points of {forecast.name} "
+                f"along {dim} are not in the truth, all were expected: give both the "
+                "same coordinates, or interpolate one of them"
+            )
 
 
 def over_starts(tally: xr.Dataset) -> xr.Dataset:

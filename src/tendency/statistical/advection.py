@@ -83,6 +83,12 @@ def estimated_flow(
             f"a flow of {controls} x {controls} controls was asked for from "
             f"{len(fields)} fields, at least 2 of each were expected: give more"
         )
+    how = (controls, tuple(map(float, scales)), iterations, float(stiffness))
+    return _fitted_flow(fields, seen, *how)
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4, 5))
+def _fitted_flow(fields, seen, controls, scales, iterations, stiffness):
     rows, columns = fields.shape[1:]
     down, across = (_hats(n, controls, fields.dtype) for n in (rows, columns))
     weight = seen.astype(fields.dtype)
@@ -116,6 +122,7 @@ def estimated_flow(
     return _spread(down, flow, across)
 
 
+@partial(jax.jit, static_argnames="steps")
 def departures(flow: Flow, steps: int) -> Float[Array, "lead 2 row column"]:
     """Where what is at each point after 1, ..., `steps` steps is at the start [cells].
 

@@ -55,7 +55,10 @@ class Climatology(AbstractCell):
         self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
     ) -> Carry:
         if forcing is None:
-            raise ValueError("a climatology reads the time from its forcing: got None")
+            raise InputError(
+                "a climatology reads the time from its forcing and none was given: "
+                "give the times as the forcing"
+            )
         new = self.at(jnp.reshape(forcing_at(forcing, 0.0), ()) + self.dt)
         return Carry(new.astype(carry.state.dtype))
 

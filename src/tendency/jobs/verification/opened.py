@@ -80,6 +80,7 @@ def open_forecasts(path: str, lead_unit: str | None = None) -> Forecasts:
         )
     dataset = dataset.sortby(START)
     inits = as_dates(dataset[START].values)
+    _check_once(inits, path, "start")
     calendar = DATETIME64 if inits.dtype.kind == "M" else inits[0].calendar
     if lead is None:
         dataset = dataset.expand_dims({LEAD: [0.0]}, axis=1)
@@ -123,7 +124,17 @@ def open_truth(path: str) -> Truth:
     order = np.argsort(as_dates(dataset[name].values), kind="stable")
     if (np.diff(order) != 1).any():
         dataset = dataset.isel({name: order})
+    _check_once(as_dates(dataset[name].values), path, "time")
     return Truth(dataset, name, path)
+
+
+def _check_once(dates: np.ndarray, path: str, what: str) -> None:
+    twice = dates[1:] == dates[:-1]
+    if twice.any():
+        raise InputError(
+            f"{path} holds the {what} {show(dates[1:][twice][0])} more than once "
+            f"({int(twice.sum())} such), each once was expected: remove the others"
+        )
 
 
 def _named(dataset: xr.Dataset, standard: str, names: Sequence[str]) -> str | None:

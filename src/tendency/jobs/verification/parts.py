@@ -9,12 +9,10 @@ import xarray as xr
 from jaxtyping import Int
 
 from tendency.data.files import load
+from tendency.data.fills import fill_in
 from tendency.errors import InputError
 from tendency.jobs.verification.opened import Forecasts, Truth
 from tendency.scores.comparing import LEAD, MEMBER, START
-
-_FILLS = (-9999.0, -999.0, -99999.0, -32768.0, -32767.0, -999.9, -9999.9)
-_HUGE = 1e15  # beyond which a number is a fill value that the file does not declare
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +124,10 @@ def _known(array: xr.DataArray, missing: float | None, source: str) -> xr.DataAr
     array = array.astype(np.float64)
     if missing is not None and not np.isnan(missing):
         array = array.where(abs(array - missing) > 1e-6 * max(1.0, abs(missing)))
-    values = array.values[np.isfinite(array.values)]
-    if not values.size or (missing is not None and np.isnan(missing)):
+    if missing is not None and np.isnan(missing):
         return array
-    low, high = float(values.min()), float(values.max())
-    strange = high if high > _HUGE else low
-    if high > _HUGE or low < -_HUGE or any(np.isclose(low, f, 1e-6) for f in _FILLS):
+    strange = fill_in(array.values)
+    if strange is not None:
         raise InputError(
             f"{array.name} holds {strange:g} in {source}, which looks like a fill "
             "value that the file does not declare: give --missing-value "

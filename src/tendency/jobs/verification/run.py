@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from tendency import __version__
+from tendency.data.units import shown_units
 from tendency.errors import InputError, nearest
 from tendency.files import prepare_folder, write_atomically
 from tendency.jobs.measures import (
@@ -29,7 +30,6 @@ from tendency.jobs.verification.options import Options, words
 from tendency.jobs.verification.pairing import in_common, named_files, paired, units_of
 from tendency.jobs.verification.parts import Pairing, parts_of
 from tendency.jobs.verification.times import dates
-from tendency.jobs.verification.units import shown_units
 from tendency.scores.comparing import LEAD, MEMBER, START
 from tendency.scores.metrics import METRICS
 from tendency.scores.records import Score, scores_document

@@ -18,7 +18,14 @@ from tendency.cell import Constant, Standardisation
 from tendency.errors import InputError
 from tendency.networks.dense import Activation, Dense, at_least
 from tendency.networks.maps.frame import Frame
-from tendency.networks.maps.layers import Convolution, Edges, doubled, pointwise
+from tendency.networks.maps.layers import (
+    Convolution,
+    Edges,
+    Mask,
+    doubled,
+    halved_mask,
+    pointwise,
+)
 
 
 class AbstractAutoEncoder(eqx.Module):
@@ -251,21 +258,29 @@ class ConvAutoEncoder(AbstractAutoEncoder):
         return self._down(state)[self.latent :] if self.variational else None
 
     def decode(self, z):
-        grids = self._grids()
+        grids, masks = self._grids(), self._masks()
         x = self.from_latent(z.astype(self.from_latent.bias.dtype))
         x = x.reshape(self.down[-1].kernel.shape[0], *grids[-1])
         for i, layer in enumerate(self.up):
             if i:
                 x = doubled(pointwise(self.activation, x), grids[-1 - i])
-            x = layer(x)
+            x = layer(x, masks[-1 - i])
         values = self.frame.values(x)
         return self.frame.state.invert(values)
 
     def _down(self, state):
         x, _ = self.frame.inputs(state[None])
-        for layer in self.down:
-            x = pointwise(self.activation, layer(x))
+        reads = [self.frame.land, *self._masks()]
+        for layer, mask in zip(self.down, reads, strict=False):
+            x = pointwise(self.activation, layer(x, mask))
         return self.to_latent(jnp.ravel(x))
+
+    def _masks(self) -> list[Mask]:
+        """Where there are points, after each layer on the way down."""
+        masks = [self.frame.land]
+        for _ in self.down[1:]:
+            masks.append(halved_mask(masks[-1]))
+        return masks
 
     def _grids(self) -> list[tuple[int, int]]:
         """Rows and columns after each layer on the way down."""

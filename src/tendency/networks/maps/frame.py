@@ -82,7 +82,13 @@ class Frame(eqx.Module):
                 "is a vector has points, one that is a map a mask"
             )
         if points is None:
-            there = np.broadcast_to(True if mask is None else np.asarray(mask), shape)
+            there = np.asarray(True if mask is None else mask)
+            if there.ndim and there.shape[-2:] != tuple(shape[1:]):
+                raise InputError(
+                    f"the mask has shape {there.shape} and the grid {tuple(shape)}: "
+                    "give one value for each of its points"
+                )
+            there = np.broadcast_to(there, shape)
             of_state: tuple[int, ...] = shape
         else:
             points = np.asarray(points)
@@ -146,7 +152,17 @@ class Frame(eqx.Module):
         return lags * self.shape[0] + 1 + self.forcing_maps
 
     def maps(self, state: Float[Array, "*state"]) -> Maps:
-        """The standardised maps, zero where there is no point."""
+        """The standardised maps, zero where there is no point.
+
+        Raises:
+            InputError: the state is of another grid, or of several times or members.
+        """
+        wanted = self.shape if self.points is None else self.points.value.shape
+        if state.shape != wanted:
+            raise InputError(
+                f"a state of shape {state.shape} was given and the model has {wanted}: "
+                "give states of its grid, one at a time, and batch with jax.vmap"
+            )
         return self.laid_out(self.state.apply(state.astype(self.dtype)))
 
     def laid_out(self, values: Float[Array, "*state"]) -> Maps:
@@ -194,12 +210,17 @@ class Frame(eqx.Module):
     ) -> Float[Array, "*state"]:
         """The next state, in the type of `state`, from what a network gives.
 
-        It is state + output_std ⊙ y for an increment, mean + std ⊙ y for a value.
+        It is state + output_std ⊙ y for an increment, mean + std ⊙ y for a value, and
+        where there is no point what it was.
         """
         y = self.values(y.astype(self.dtype))
         if increments:
-            return state + (self.output_std.value * y).astype(state.dtype)
-        return self.state.invert(y).astype(state.dtype)
+            new = state + (self.output_std.value * y).astype(state.dtype)
+        else:
+            new = self.state.invert(y).astype(state.dtype)
+        if self.points is not None:
+            return new
+        return jnp.where(self.mask.value > 0, new, state)
 
     def window(self, corner: tuple[int | Array, int | Array], size: tuple[int, int]):
         """The frame of a part of the grid, of so many rows and columns, for a patch.
