@@ -127,7 +127,7 @@ class MultiHeadAttention(eqx.Module):
             )
         else:
             weights = _weights(q, k, mask, bias).astype(q.dtype)
-            answer = jnp.einsum("nts,snh->tnh", weights, held.values)
+            answer = _mixed(weights, held.values)
         return jax.vmap(self.out)(answer.reshape(x.shape))
 
     def __call__(
@@ -171,12 +171,25 @@ class MultiHeadAttention(eqx.Module):
 def _weights(q, k, mask, bias) -> Float[Array, "heads time source"]:
     """The softmax, in single precision at least."""
     wide = single_at_least(q.dtype)
-    logits = jnp.einsum("tnh,snh->nts", q, k, preferred_element_type=wide)
+    if q.shape[0] == 1:  # a product would first transpose all keys, and take ten times
+        logits = jnp.sum(q * k, -1, dtype=wide).T[:, None]
+    else:
+        logits = jnp.einsum("tnh,snh->nts", q, k, preferred_element_type=wide)
     logits = logits / math.sqrt(q.shape[-1])
     logits = logits if bias is None else logits + bias.astype(wide)
     if mask is not None:
         logits = jnp.where(mask, logits, float(jnp.finfo(wide).min) / 2)
     return jax.nn.softmax(logits, axis=-1)
+
+
+def _mixed(
+    weights: Float[Array, "heads time source"],
+    values: Float[Array, "source heads width"],
+) -> Float[Array, "time heads width"]:
+    """The values by their weights, of one token without a product, as its weights."""
+    if weights.shape[1] > 1:
+        return jnp.einsum("nts,snh->tnh", weights, values)
+    return jnp.sum(weights[:, 0].T[..., None] * values, 0, keepdims=True)
 
 
 def _is_fused(q: Float[Array, "time heads width"]) -> bool:
