@@ -12,6 +12,7 @@ import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import DTypeLike
 
+from tendency.buckets import Buckets
 from tendency.errors import InputError
 from tendency.fitting.checkpoint import Checkpoints, fingerprint
 from tendency.fitting.loss import AbstractRolloutLoss
@@ -33,7 +34,8 @@ class Descent(AbstractMethod):
 
     Batches are drawn on the device without replacement, epoch by epoch; the windows
     that do not fill a last batch are left out of that epoch. `LazyWindows` are read by
-    the host while the device works on the batches before.
+    the host while the device works on the batches before. A batch of `Buckets` holds
+    samples of one of them.
 
     The weights returned are those of the epoch with the smallest validation loss, or
     the last ones where there is no validation data.
@@ -87,7 +89,9 @@ class Descent(AbstractMethod):
                 "were given: give some, or leave patience out"
             )
         self._check_curriculum(problem, free)
-        batch = min(self.batch, len(problem.windows))
+        windows = problem.windows
+        sizes = windows.sizes if isinstance(windows, Buckets) else (len(windows),)
+        batch = min(self.batch, *sizes)
         mesh = self._mesh(batch)
         held, lazy = in_memory(problem)
         plan = Plan(
@@ -166,7 +170,8 @@ class Descent(AbstractMethod):
         self, plan: Plan, progress: Progress, run: Run, checkpoints: Checkpoints | None
     ) -> Progress:
         """Give the device as many steps at a time as the host can do without."""
-        watched = checkpoints is not None or run.report is not None
+        told = run.report is not None or run.watch is not None
+        watched = checkpoints is not None or told
         stretch = plan.steps if watched else self.epochs * plan.steps
         step = int(progress.step)
         while step < self.epochs * plan.steps:
@@ -186,8 +191,7 @@ class Descent(AbstractMethod):
                 if due or step != stop or step == self.epochs * plan.steps:
                     checkpoints.save(progress)
                 checkpoints.log(figures)
-            if run.report is not None and figures:
-                run.report({**figures[-1], "epochs": self.epochs})
+            self._tell(plan, progress, run, figures)
             if step < stop:  # out of patience, or the loss is not finite
                 break
         return progress
@@ -212,11 +216,19 @@ class Descent(AbstractMethod):
                 if due or failed or tired or step == last:
                     checkpoints.save(now)
                 checkpoints.log(figures)
-            if run.report is not None and figures:
-                run.report({**figures[-1], "epochs": self.epochs})
+            self._tell(plan, now, run, figures)
             return not (failed or tired)
 
         return after
+
+    def _tell(self, plan: Plan, now: Progress, run: Run, figures: list) -> None:
+        """Who asked for it of the latest epoch."""
+        if not figures:
+            return
+        if run.report is not None:
+            run.report({**figures[-1], "epochs": self.epochs})
+        if run.watch is not None:
+            run.watch(int(figures[-1]["epoch"]), plan.problem.cell(now.chosen))
 
     def _fitted(self, plan: Plan, progress: Progress, validated: bool) -> Fitted:
         epochs = progress.epoch(plan.steps)

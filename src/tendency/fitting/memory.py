@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
+from tendency.buckets import Buckets
 from tendency.errors import InputError
 from tendency.fitting.problem import Free
 from tendency.fitting.updates import Plan, Progress
@@ -46,6 +47,8 @@ def check_memory(
     if free is None:
         return
     sample = lazy[0].take(np.zeros(plan.batch, int)) if lazy else None
+    if isinstance(windows, Buckets):
+        sample = windows.longest(plan.batch)
     shares = 1 if plan.mesh is None else plan.mesh.size
     kept = max(activations(plan, progress.free, loss, sample) for loss in losses)
     kept //= shares

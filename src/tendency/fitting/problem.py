@@ -99,6 +99,7 @@ class Run:
     key: PRNGKeyArray
     directory: Path | None = None
     report: Callable[[Mapping[str, float]], None] | None = None
+    watch: Callable[[int, Any], None] | None = None
 
 
 class AbstractMethod(eqx.Module):

@@ -101,9 +101,8 @@ def _indices(
 @eqx.filter_jit(donate="all-except-first")
 def _update(fixed: tuple[Plan, Any, Window], progress: Progress):
     plan, loss, sample = fixed
-    new = updated(
-        plan, progress, lambda free, key: plan.sample_loss(free, sample, key, loss)
-    )
+    mean = lambda free, key: plan.sample_loss(free, sample, key, loss)  # noqa: E731
+    new = updated(plan, progress, jax.value_and_grad(mean))
     return new, new.running_loss + 0  # of its own, as the progress is given away
 
 

@@ -15,6 +15,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PRNGKeyArray, PyTree
 
+from tendency.buckets import Buckets
 from tendency.fitting.problem import Free, Problem
 from tendency.windows import Window, Windows
 
@@ -27,7 +28,7 @@ class Progress(eqx.Module):
     step: Int[Array, ""]
     free: Free
     moments: PyTree[Array]  # the optimiser's
-    order: Int[Array, " window"]  # of the windows in this epoch
+    order: Int[Array, "..."]  # of the windows, or batches, in this epoch
     running_loss: Float[Array, ""]  # summed over the steps of this epoch
     average: Free | None  # of the weights so far, where they are averaged
     best: Free
@@ -46,7 +47,7 @@ class Progress(eqx.Module):
             step=jnp.zeros((), jnp.int32),
             free=free,
             moments=plan.optimiser.init(free),  # pyright: ignore
-            order=jnp.arange(plan.windows, dtype=jnp.int32),
+            order=plan.first_order(),
             running_loss=jnp.zeros((), real),
             average=None if plan.ema is None else jax.tree.map(jnp.array, free),
             best=jax.tree.map(jnp.array, free),
@@ -83,7 +84,47 @@ class Plan(eqx.Module):
     @property
     def steps(self) -> int:
         """Updates in an epoch."""
+        windows = self.problem.windows
+        if isinstance(windows, Buckets):
+            return windows.steps(self.batch)
         return self.windows // self.batch
+
+    def first_order(self) -> Int[Array, "..."]:
+        """Of the windows, or batches of buckets, before they are shuffled."""
+        if isinstance(self.problem.windows, Buckets):
+            return jnp.zeros((self.steps, 1 + self.batch), jnp.int32)
+        return jnp.arange(self.windows, dtype=jnp.int32)
+
+    def shuffled(self, order: Array, epoch: Array) -> Array:
+        """The order of an epoch."""
+        key = epoch_key(self.key, epoch)
+        if isinstance(self.problem.windows, Buckets):
+            return self.problem.windows.batches(key, self.batch)
+        return jax.random.permutation(key, order.shape[0]).astype(order.dtype)
+
+    def slope(
+        self, free: Free, order: Array, within: Array, key: PRNGKeyArray, loss
+    ) -> tuple[Array, Free]:
+        """The mean loss of a batch of this epoch, and its gradient."""
+        windows = self.problem.windows
+        if not isinstance(windows, Buckets):
+            start = within * self.batch
+            index = jax.lax.dynamic_slice_in_dim(order, start, self.batch)
+            mean = lambda free: self.loss(free, index, key, loss)  # noqa: E731
+            return jax.value_and_grad(mean)(free)
+
+        def of(group: int):
+            def found(free: Free, index: Array):
+                sample = windows.take(group, index)
+                mean = lambda f: self.sample_loss(f, sample, key, loss)  # noqa: E731
+                return jax.value_and_grad(mean)(free)
+
+            return found
+
+        # The gradient within each branch: that of a choice would hold all of them.
+        row = order[within]
+        groups = [of(i) for i in range(len(windows.groups))]
+        return jax.lax.switch(row[0], groups, free, row[1:])
 
     def loss(self, free: Free, index: Array, key: PRNGKeyArray, loss) -> Array:
         """The mean loss of the windows at `index`."""
@@ -113,6 +154,13 @@ class Plan(eqx.Module):
     def validate(self, free: Free) -> Array:
         """The mean loss of the validation windows, deterministic steps."""
         windows, cell = self.problem.validation, self.problem.cell(free)
+        if isinstance(windows, Buckets):
+            judged = lambda w: self.problem.loss(cell, w, key=None)  # noqa: E731
+            found = [
+                jax.lax.map(judged, group, batch_size=min(n, 128)).sum()
+                for group, n in zip(windows.groups, windows.sizes, strict=True)
+            ]
+            return sum(found[1:], found[0]) / len(windows)
         assert isinstance(windows, Windows)
 
         def one(index):
@@ -141,14 +189,12 @@ def advance(fixed: tuple[Plan, Any, Array], progress: Progress) -> Progress:
     def update(now: Progress) -> Progress:
         epoch, within = now.step // plan.steps, now.step % plan.steps
 
-        def shuffled(order):
-            drawn = jax.random.permutation(epoch_key(plan.key, epoch), order.shape[0])
-            return drawn.astype(order.dtype)
-
+        shuffled = lambda order: plan.shuffled(order, epoch)  # noqa: E731
         order = jax.lax.cond(within == 0, shuffled, lambda o: o, now.order)
-        index = jax.lax.dynamic_slice_in_dim(order, within * plan.batch, plan.batch)
         now = dataclasses.replace(now, order=order)
-        new = updated(plan, now, lambda free, key: plan.loss(free, index, key, loss))
+        new = updated(
+            plan, now, lambda free, key: plan.slope(free, order, within, key, loss)
+        )
         ends = ~new.failed & (within == plan.steps - 1)
 
         def end(p: Progress) -> Progress:
@@ -167,12 +213,18 @@ def epoch_key(key: PRNGKeyArray, epoch: int | Array) -> PRNGKeyArray:
 
 
 def updated(
-    plan: Plan, now: Progress, of: Callable[[Free, PRNGKeyArray], Array]
+    plan: Plan,
+    now: Progress,
+    slope_of: Callable[[Free, PRNGKeyArray], tuple[Array, Free]],
 ) -> Progress:
-    """One step down the loss `of(free, key)`; one that is not finite moves nothing."""
+    """One step down; a loss that is not finite moves nothing.
+
+    Arguments:
+        slope_of: the loss, and its gradient.
+    """
     within = now.step % plan.steps
     key = jax.random.fold_in(jax.random.fold_in(plan.key, 1), now.step)
-    value, slope = jax.value_and_grad(of)(now.free, key)
+    value, slope = slope_of(now.free, key)
     value = value.astype(now.running_loss.dtype)  # states may be of double precision
     with jax.numpy_dtype_promotion("standard"):  # Optax cannot do with less
         change, moments = plan.optimiser.update(slope, now.moments, now.free)  # pyright: ignore

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray, PyTree
 
+from tendency.buckets import Buckets
 from tendency.cell import trainable
 from tendency.errors import InputError
 from tendency.fitting.descent import Descent
@@ -22,18 +23,19 @@ from tendency.windows import Windows
 
 def fit(
     cell: Any,
-    data: Windows | LazyWindows | Observations | Sequence[Observations],
+    data: Windows | Buckets | LazyWindows | Observations | Sequence[Observations],
     method: AbstractMethod | JointFit,
     *,
     key: PRNGKeyArray,
     loss: Callable = RolloutLoss(),  # noqa: B008
     where: Callable[[Any], Any] | None = None,
-    validation: Windows | LazyWindows | None = None,
+    validation: Windows | Buckets | LazyWindows | None = None,
     free_initial_states: bool | PyTree = False,
     first_guess: PyTree = None,
     forcing: PyTree = None,
     directory: str | Path | None = None,
     report: Callable[[Mapping[str, float]], None] | None = None,
+    watch: Callable[[int, Any], None] | None = None,
 ) -> Fitted:
     """Fit `cell` to windows of states by `Descent` or `LeastSquares`.
 
@@ -43,8 +45,9 @@ def fit(
     Arguments:
         cell: a cell, or whatever else the loss can judge, as `AutoEncoding` does an
             auto-encoder.
-        data: `Windows`, for `Descent` also `LazyWindows`, or for `JointFit`
-            `Observations`, whose steps are the cell's.
+        data: `Windows`, for `Descent` also `LazyWindows`, and `Buckets` of samples of
+            several lengths, or for `JointFit` `Observations`, whose steps are the
+            cell's.
         loss: a `RolloutLoss`, or for `Descent` any `loss(cell, window, *, key)`.
         where: `where(cell)` picks the leaves to fit, as for `equinox.tree_at`; by
             default all inexact arrays outside `Constant`s.
@@ -61,6 +64,9 @@ def fit(
         directory: where `Descent` writes `checkpoint.safetensors` and `log.jsonl`; a
             fit that finds its own checkpoint there goes on from it, bit for bit.
         report: called with the latest figures, for a progress display.
+        watch: called by `Descent` with an epoch that has ended and the cell as it would
+            be returned there, which is valid during the call; epochs that take a
+            fraction of a second are not all told.
 
     Raises:
         InputError: the windows do not fit the cell or the loss, nothing is to be
@@ -68,6 +74,11 @@ def fit(
         Diverged: the loss stopped being finite; the best model is in the exception.
     """
     _check(data, method, first_guess, forcing)
+    if watch is not None and not isinstance(method, Descent):
+        raise InputError(
+            f"{type(method).__name__} has no epochs to watch: leave out watch, or fit "
+            "by Descent"
+        )
     for name, windows in (("training", data), ("validation", validation)):
         if isinstance(windows, _WINDOWS) and isinstance(loss, AbstractRolloutLoss):
             loss.check(cell, windows.length, name)
@@ -84,15 +95,17 @@ def fit(
         )
     weights = jax.tree.map(jnp.array, weights)  # a copy: its buffers will be donated
     folder = None if directory is None else Path(directory)
-    run = Run(key, folder, report)
+    run = Run(key, folder, report, watch)
     if isinstance(method, JointFit):
         assert not isinstance(data, _WINDOWS)
         return method.solve(fixed, weights, data, first_guess, forcing, run)
     assert isinstance(data, _WINDOWS)
     initial = None
-    if isinstance(data, LazyWindows) or isinstance(validation, LazyWindows):
-        _check_lazy(method, free_initial_states)
+    given = (data, validation)
+    if any(isinstance(windows, LazyWindows | Buckets) for windows in given):
+        _check_descent(method, given, free_initial_states)
     elif free_initial_states is True:
+        assert isinstance(data, Windows)
         first = data.starts + cell.spin_up_steps
         initial = jax.tree.map(lambda a: a[first], data.states)
     elif free_initial_states is not False:
@@ -107,19 +120,23 @@ def fit(
     return method.solve(problem, Free(weights, initial), run)
 
 
-_WINDOWS = (Windows, LazyWindows)
+_WINDOWS = (Windows, Buckets, LazyWindows)
 
 
-def _check_lazy(method: Any, free_initial_states: Any) -> None:
+def _check_descent(method: Any, given: Any, free_initial_states: Any) -> None:
+    """Whether windows that are read, or in buckets, are used where they can be."""
+    lazy = any(isinstance(windows, LazyWindows) for windows in given)
+    name = "LazyWindows" if lazy else "Buckets"
     if not isinstance(method, Descent):
         raise InputError(
             f"{type(method).__name__} needs all windows at once and was given "
-            "LazyWindows: give Windows, or fit by Descent"
+            f"{name}: give Windows, or fit by Descent"
         )
     if free_initial_states is not False:
         raise InputError(
             "free_initial_states holds a state for each window and the windows are "
-            "lazy: give Windows, or leave the initial states as they are observed"
+            f"{'lazy' if lazy else 'in buckets'}: give Windows, or leave the initial "
+            "states as they are observed"
         )
 
 

@@ -2,14 +2,14 @@
 
 A study is a function `run(out, *, seed, small, say)` in a module of this package; it
 writes `scores.json` and `report.html` into `out`. One that can work on a file of the
-user's takes its path as `data` too. What several studies share has a name that begins
-with `_`.
+user's takes its path as `data` too, one of text those of `pairs`. What several studies
+share has a name that begins with `_`.
 """
 
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tendency.errors import InputError, nearest
 
@@ -34,13 +34,18 @@ def find(name: str) -> Callable[..., None]:
     return module.run
 
 
-def check_data(name: str, study: Callable[..., None]) -> None:
-    """Whether a study reads a file.
+def check_takes(name: str, study: Callable[..., None], given: Iterable[str]) -> None:
+    """Whether a study reads what it is given: `data`, `pairs`.
 
     Raises:
-        InputError: it makes its own data.
+        InputError: it makes its own data, or reads the other.
     """
-    if "data" not in inspect.signature(study).parameters:
-        raise InputError(
-            f"--data gives a study its file and {name} makes its own data: leave it out"
-        )
+    read = inspect.signature(study).parameters
+    for option in given:
+        if option not in read:
+            others = [f"--{o}" for o in ("data", "pairs") if o in read]
+            what = f"reads {others[0]}" if others else "makes its own data"
+            advice = "give that" if others else "leave it out"
+            raise InputError(
+                f"--{option} gives a study its file and {name} {what}: {advice}"
+            )

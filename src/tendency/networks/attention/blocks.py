@@ -201,5 +201,6 @@ def dropped(x: Tokens, rate: float, key: PRNGKeyArray | None) -> Tokens:
     """
     if key is None or rate == 0:
         return x
-    kept = jax.random.bernoulli(key, 1 - rate, x.shape)
+    # In single precision: of double there would be twice the bits to draw.
+    kept = jax.random.bernoulli(key, jnp.asarray(1 - rate, jnp.float32), x.shape)
     return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))

@@ -6,7 +6,6 @@ that needs it.
 """
 
 import errno
-import json
 import os
 import sys
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Annotated, Literal, NoReturn
 from cyclopts import App, Group, Parameter
 
 from tendency import __version__
+from tendency.cli.shared import Set, is_assimilation, is_equations, say
+from tendency.cli.studies import run, translate
 from tendency.errors import InputError
 from tendency.jobs.verification.options import Options
 
@@ -28,10 +29,6 @@ app = App(
 _JOB = Group("Your own file", sort_key=1)
 _EQUATIONS = Group("Your own equations", sort_key=2)
 _STUDY = Group("Studies", sort_key=3)
-Set = Annotated[
-    list[str] | None,
-    Parameter(name="--set", negative="", help="table.key=value, over the file's own"),
-]
 Start = Annotated[
     list[str] | None,
     Parameter(
@@ -39,79 +36,8 @@ Start = Annotated[
     ),
 ]
 
-
-@app.command(group=_STUDY)
-def run(
-    study: str,
-    *,
-    data: Path | None = None,
-    out: Path | None = None,
-    seed: int | None = None,
-    small: bool = False,
-    overwrite: bool = False,
-    set_: Set = None,
-) -> None:
-    """Run a study, a job or equations from a TOML file, from data to report.
-
-    Parameters
-    ----------
-    study
-        The name of a study (lorenz63), or the path of a TOML file: a job on data, or
-        equations, which have a [system] table.
-    data
-        The file of fields that a study works on; without it the study simulates one.
-    out
-        Folder for what is written; runs/STUDY by default, for a TOML the file's own.
-    seed
-        Of everything random; the same seed gives the same numbers.
-    small
-        A quick look: less data, shorter training (a job: a tenth of the epochs,
-        equations: a tenth of the steps).
-    overwrite
-        Write into a folder that is not empty.
-    """
-    if study.endswith(".toml"):
-        if data is not None:
-            raise InputError(
-                f"--data gives a study its file and {study} names its own: leave it out"
-            )
-        overrides = list(set_ or [])
-        overrides += [] if out is None else [_out_override(out)]
-        if _is_assimilation(study):
-            raise InputError(
-                f"{study} has a table [observations], which is read by another "
-                f"command: `tendency assimilate {study}`"
-            )
-        if _is_equations(study):
-            from tendency.equations import stages as equations
-
-            if seed is not None:
-                raise InputError(
-                    f"--seed is of what is random, and {study} holds equations, which "
-                    "are not: leave it out"
-                )
-            equations.run(study, overrides, small=small, overwrite=overwrite, say=say)
-            return
-        from tendency.jobs import stages
-
-        overrides += [] if seed is None else [f"seed={seed}"]
-        stages.everything(study, overrides, small=small, overwrite=overwrite, say=say)
-        return
-    from tendency.files import prepare_folder
-    from tendency.studies import check_data, find
-
-    job = find(study)
-    if set_:
-        raise InputError(
-            f"--set changes the TOML of a job and {study} is a study: leave it out"
-        )
-    given = {}
-    if data is not None:
-        check_data(study, job)
-        given = {"data": data}
-    folder = out or Path("runs") / study
-    prepare_folder(folder, overwrite=overwrite)
-    job(folder, seed=seed or 0, small=small, say=say, **given)
+app.command(run, group=_STUDY)
+app.command(translate, group=_STUDY)
 
 
 @app.command(group=_JOB)
@@ -139,12 +65,12 @@ def check(config: str, *, set_: Set = None) -> None:
     config
         The TOML of a job, of equations, or of an assimilation.
     """
-    if _is_assimilation(config):
+    if is_assimilation(config):
         from tendency.jobs.assimilation import stages as assimilation
 
         assimilation.check(config, set_ or [], say=say)
         return
-    if _is_equations(config):
+    if is_equations(config):
         from tendency.equations import stages as equations
 
         equations.check(config, set_ or [])
@@ -351,23 +277,6 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _is_equations(path: str) -> bool:
-    from tendency.equations.config import is_equations
-
-    return is_equations(path)
-
-
-def _is_assimilation(path: str) -> bool:
-    from tendency.jobs.assimilation.config import is_assimilation
-
-    return is_assimilation(path)
-
-
-def _out_override(out: Path) -> str:
-    """`--out` as an override of the TOML; its path starts from the current folder."""
-    return f"out={json.dumps(str(out.absolute()))}"
-
-
 def _stop(reason: object) -> NoReturn:
     print(f"tendency: {reason}", file=sys.stderr)
     sys.exit(2)
@@ -387,11 +296,3 @@ def configure() -> None:
     # Of many small linear systems: threads that wait cost more than they compute.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's notes on its own cache
-
-
-def say(message: str) -> None:
-    """A line of progress, on standard error."""
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False, markup=False)
-    console.print(message, soft_wrap=True)
