@@ -74,6 +74,7 @@ def test_attention_of_words_sums_to_one(finished):
         if name == ONE:
             assert found is None
             continue
+        assert found is not None
         columns, rows, weights = found
         assert columns == ["open", "the", "red", "map", "⏎"]
         assert rows == ["ouvrir", "la", "carte", "⏎"]

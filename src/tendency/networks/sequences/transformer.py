@@ -85,15 +85,15 @@ class Transformer(AbstractTranslator):
         memory = self._read(source, seen, None)
         x = self._placed(given, jnp.arange(given.shape[0]))
         mask, held = causal(given.shape[0]), self.decoder.remember(memory)
+        assert held is not None
         for block, of_memory in zip(self.decoder.blocks[:-1], held[:-1], strict=True):
             x = block(x, mask, of_memory, seen)
-        last, kept = self.decoder.blocks[-1], held[-1]
+        last = self.decoder.blocks[-1]
         assert last.cross is not None
         assert last.cross_norm is not None
-        assert kept is not None
         x = x + last.own(jax.vmap(last.own_norm)(x), mask=mask)
         asked = jax.vmap(last.cross_norm)(x)
-        return last.cross.weights(asked, kept, seen).mean(0)
+        return last.cross.weights(asked, held[-1], seen).mean(0)
 
     def _read(
         self,
