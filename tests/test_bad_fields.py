@@ -223,7 +223,7 @@ REFUSED: dict[str, tuple[Any, dict[str, str], str]] = {
     "grids apart": (
         xr.merge([ocean()[["u"]], ocean()[["v"]].isel(lat=slice(3)).rename(lat="y")]),
         {MODELS: NET.format("resnet"), DATA: LAND},
-        r"models.net: the variables lie on u \(6, 8\), v \(3, 8\), one grid",
+        r"the variables lie on u \(lat: 6, lon: 8\), v \(y: 3, lon: 8\); one grid",
     ),
 }
 

@@ -32,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "map_transformer": {"size": 4, "heads": 1, "depth": 1, "patch": 2},
     "conv_lstm": {"widths": [2], "history": 2},
     "conv_gru": {"widths": [2, 3], "history": 1},
+    "predrnn": {"widths": [2, 2], "history": 1},
 }
 
 
@@ -47,7 +48,8 @@ def test_each_kind_is_made_to_the_size_of_the_data(field, encoded, tmp_path, kin
     job = job_of(field, tmp_path, models={"m": {"kind": kind, **SMALL[kind]}}, **FIELD)
     single = encoded.in_single_precision()
     cell = maps.initial(model_of(job, "m"), single, jax.random.key(0))
-    assert cell.spin_up_steps == {"unet": 1, "conv_lstm": 2, "conv_gru": 1}.get(kind, 0)
+    past = {"unet": 1, "conv_lstm": 2, "conv_gru": 1, "predrnn": 1}
+    assert cell.spin_up_steps == past.get(kind, 0)
     assert cell.frame.shape == (2, 6, 8)
     assert not np.asarray(cell.frame.land)[0, 2, 3]
     state = single.states[0]
@@ -62,7 +64,7 @@ def test_each_kind_is_made_to_the_size_of_the_data(field, encoded, tmp_path, kin
 def test_two_kinds_are_fitted_kept_and_forecast(field, tmp_path):
     quick = {"epochs": 1, "batch": 16, "horizon": 1, "ema": 0.9, "noise": 0.1}
     models = {
-        "resnet": {"kind": "resnet", **SMALL["resnet"], **quick},
+        "resnet": {"kind": "resnet", **SMALL["resnet"], **quick, "cycles": ["year"]},
         "gru": {"kind": "conv_gru", "widths": [2], "history": 1, "precision": "half",
                 "spectral": 0.01, **quick},
     }  # fmt: skip
@@ -78,6 +80,12 @@ def test_two_kinds_are_fitted_kept_and_forecast(field, tmp_path):
         spread[name] = told.std(2).mean()
         assert len(kept.header["notes"]["history"]["train_loss"]) == 1
     assert spread["gru"] < 1e-6 < spread["resnet"]
+    # The phase of the year is read, of the time that a forecast is told.
+    cell: Any = load_model(job, "resnet", material).cell
+    assert cell.frame.cycles == (365.2425,)
+    state = jnp.zeros(94, jnp.float32)
+    phases = [cell.frame.inputs(state[None], jnp.asarray(t))[1] for t in (0.0, 91.31)]
+    np.testing.assert_allclose(phases, [[0, 1], [1, 0]], atol=1e-4)
 
 
 def test_what_a_network_on_maps_cannot_do_is_told(field, encoded, tmp_path):
@@ -88,6 +96,17 @@ def test_what_a_network_on_maps_cannot_do_is_told(field, encoded, tmp_path):
     assert isinstance(maps.loss_of(model_of(job, "scored"), cell), EnsembleLoss)
     with pytest.raises(InputError, match="takes no gradient, spectral or energy"):
         job_of(field, tmp_path, models={"m": {**scored, "spectral": 0.1}}, **FIELD)
+    job = job_of(
+        field, tmp_path, models={"m": {**scored, "cycles": ["day"], "modes": [2, 2]}},
+        **FIELD,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"models.m: the phase of the day .* 1 day"):
+        maps.check_grids(job, encoded.material.layout)
+    with pytest.raises(InputError, match="the same number for each layer"):
+        job_of(
+            field, tmp_path, models={"m": {"kind": "predrnn", "widths": [2, 3]}},
+            **FIELD,
+        )  # fmt: skip
     for wrong in ({"kernel": 4}, {"widths": [2]}, {"columns": "wrap"}, {"ema": 1.0}):
         with pytest.raises(InputError, match=rf"models.odd.*{next(iter(wrong))}"):
             job_of(field, tmp_path, models={"odd": {**odd, **wrong}}, **FIELD)

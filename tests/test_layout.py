@@ -150,6 +150,26 @@ def test_masks_and_grid():
     assert np.flatnonzero(np.isnan(full)).tolist() == [0, 4, 6, 10]
 
 
+def test_levels_are_channels_of_the_grid():
+    values = np.arange(4.0 * 3 * 2 * 5).reshape(4, 3, 2, 5)
+    values[:, 1, 0, 2] = np.nan
+    dims = ("time", "depth", "lat", "lon")
+    dataset = xr.Dataset(
+        {"t": (dims, values), "ssh": (("time", "lat", "lon"), values[:, 0] - 7)},
+        {"lat": [10.0, 20.0], "depth": [0.0, 10.0, 50.0]},
+    ).assign_coords(time=times_of("standard", 4))
+    layout = layout_of(dataset, "land")
+    shape, points = layout.grid()
+    assert shape == (4, 2, 5)
+    full = np.full(40, np.nan)
+    full[points] = layout.pack(dataset)[2]
+    expected = np.concatenate([values[2], values[2, :1] - 7])
+    np.testing.assert_array_equal(full.reshape(shape), expected)
+    turned = dataset.transpose("time", "lat", "lon", "depth")
+    with pytest.raises(InputError, match=r"t \(lat: 2, lon: 5, depth: 3\), ssh"):
+        layout_of(turned, "land").grid()
+
+
 def test_latitude_of_each_component():
     dataset = xr.Dataset(
         {"a": (("time", "lon", "phi"), np.ones((3, 2, 3))), "b": ("time", np.ones(3))},
@@ -172,7 +192,7 @@ def test_what_does_not_fit_is_refused():
         layout.pack(dataset.rename(lat="y"))
     with pytest.raises(InputError, match="every point of the variable v is missing"):
         layout_of(dataset * np.nan)
-    with pytest.raises(InputError, match="one grid of two dimensions"):
+    with pytest.raises(InputError, match=r"v \(lat: 2\); one grid of rows and"):
         layout.grid()
     with pytest.raises(InputError, match="no time axis"):
         layout_of(dataset.assign(w=("lat", [1.0, 2.0])))

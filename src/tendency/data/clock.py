@@ -94,8 +94,8 @@ class Clock:
             return days * SECONDS["day"] / SECONDS[self.unit]
         raise InputError(
             f"the cycle of the {name} was asked for on an axis whose step is "
-            f"{self.label}, a cycle longer than the step was expected: take "
-            f'"{name}" out of prepare.deseasonalise'
+            f"{self.label}, a cycle longer than the step was expected: leave the "
+            f"{name} out"
         )
 
     @property

@@ -89,21 +89,39 @@ class Layout:
         return found
 
     def grid(self) -> tuple[tuple[int, int, int], Int[np.ndarray, " state"]]:
-        """Variables, rows and columns, and where in them each component lies.
+        """Channels, rows and columns, and where in them each component lies.
+
+        Each variable is a channel, each level of one that has levels, members or the
+        like before its rows and columns.
 
         Raises:
             InputError: the variables do not all lie on one grid of two dimensions.
         """
-        shapes = {v.valid.shape for v in self.variables}
-        if len(shapes) != 1 or len(next(iter(shapes))) != 2:
-            sizes = ", ".join(f"{v.name} {v.valid.shape}" for v in self.variables)
-            raise InputError(
-                f"the variables lie on {sizes}, one grid of two dimensions was "
-                "expected: choose variables of one grid, or another kind of model"
+        planes = {v.valid.shape[-2:] for v in self.variables}
+        if len(planes) != 1 or len(next(iter(planes))) != 2 or self._split_plane():
+            sizes = ", ".join(
+                f"{v.name} ({', '.join(f'{d}: {n}' for d, n in self._sizes(v))})"
+                for v in self.variables
             )
-        ((rows, columns),) = shapes
-        valid = np.stack([v.valid for v in self.variables])
-        return (len(self.variables), rows, columns), np.flatnonzero(valid)
+            raise InputError(
+                f"the variables lie on {sizes}; one grid of rows and columns, after "
+                "levels if there are any, was expected: choose variables of one grid, "
+                "or another kind of model"
+            )
+        ((rows, columns),) = planes
+        valid = [v.valid.reshape(-1, rows, columns) for v in self.variables]
+        channels = np.concatenate(valid)
+        return (len(channels), rows, columns), np.flatnonzero(channels)
+
+    def _sizes(self, variable: Variable) -> list[tuple[str, int]]:
+        space = [d for d in variable.dims if d != self.time]
+        return list(zip(space, variable.valid.shape, strict=True))
+
+    def _split_plane(self) -> bool:
+        """Whether a latitude lies among the levels: rows and columns are not last."""
+        lines = {c.dims[0] for c in self.coordinates if c.is_latitude and c.dims}
+        levels = [d for v in self.variables for d, _ in self._sizes(v)[:-2]]
+        return any(d in lines for d in levels)
 
     def pack(self, dataset: xr.Dataset) -> Float[np.ndarray, "time state"]:
         """The states of `dataset`, whose dimensions may come in any order.

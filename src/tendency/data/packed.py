@@ -18,7 +18,7 @@ class Packed:
     """The states of `record` in the order of `layout`: vectors, or `maps`.
 
     Arguments:
-        maps: (variable, row, column) in place of the vector of valid points, NaN where
+        maps: (channel, row, column) in place of the vector of valid points, NaN where
             there is none.
 
     Raises:

@@ -25,7 +25,7 @@ from tendency.files import write_atomically, writing
 from tendency.fitting import Diverged
 from tendency.jobs.build import Built, Report, baselines, build
 from tendency.jobs.load import Material
-from tendency.jobs.models import BASELINES
+from tendency.jobs.models import BASELINES, LinearAR
 from tendency.jobs.progress import Say, epochs_shown
 from tendency.jobs.settings import Job
 from tendency.store import load, save
@@ -106,7 +106,8 @@ def asked_for(job: Job, name: str, material: Material) -> dict[str, Any]:
         "data": _digest(material),
         "seed": job.seed,
     }
-    if any(isinstance(value, list) for value in asked["model"].values()):
+    chosen = isinstance(model, LinearAR)
+    if chosen and any(isinstance(v, list) for v in (model.lags, model.ridge)):
         asked["steps"] = job.forecast.steps  # what is chosen is chosen for them
     return asked
 

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import DTypeLike
 
 from tendency.cell import Constant, Standardisation
 from tendency.data.layout import Layout
@@ -25,6 +24,7 @@ from tendency.networks.maps import (
     MapRecurrent,
     MapStepper,
     MapTransformer,
+    PredRNN,
     ResNet,
     UNet,
     stacked_maps,
@@ -36,8 +36,8 @@ def initial(
 ) -> MapStepper | MapRecurrent:
     """The cell before its fit, persistence, with the statistics of the training part.
 
-    One mean and one deviation for all points of a variable: the network sees the shape
-    of its maps.
+    One mean and one deviation for all points of a variable, or of a level of it: the
+    network sees the shape of its maps.
 
     Raises:
         InputError: the variables do not lie on one grid, or it is too small.
@@ -48,7 +48,9 @@ def initial(
     follows = encoded.material.part("train").follows[1:]
     steps = np.diff(samples, axis=0)[follows]
     mean, std, change = (np.ones(layout.size, samples.dtype) for _ in range(3))
-    for part in layout.parts.values():
+    channels = points // (shape[1] * shape[2])
+    for channel in range(shape[0]):
+        part = channels == channel
         mean[part], std[part] = samples[:, part].mean(), samples[:, part].std()
         change[part] = steps[:, part].std()
     dtype = samples.dtype
@@ -57,9 +59,10 @@ def initial(
         points,
         standardisation=Standardisation(jnp.asarray(mean), jnp.asarray(std)),
         increment_std=jnp.asarray(change),
+        **_time(model, layout),
         dtype=dtype,
     )
-    parts = _networks(model, frame.reads(_lags(model)), shape[0], dtype, key)
+    parts = _networks(model, frame, key)
     if isinstance(model, models.ConvRecurrent):
         layers, readout = parts
         return MapRecurrent(
@@ -91,25 +94,49 @@ def check_grids(job: Job, layout: Layout) -> None:
 
 def _check(model: models.OnMaps, layout: Layout) -> None:
     shape, _ = layout.grid()
-    frame = Frame(shape, dtype=jnp.float32)
+    frame = Frame(shape, **_time(model, layout), dtype=jnp.float32)
 
     def run(key: jax.Array) -> Any:
-        parts = _networks(model, frame.reads(_lags(model)), shape[0], jnp.float32, key)
+        parts = _networks(model, frame, key)
         reads = jnp.zeros((parts[0].sizes[0], *frame.grid), jnp.float32)
         if isinstance(model, models.ConvRecurrent):
             hidden = parts[0].init(frame.grid, jnp.float32)
             return parts[1](parts[0].step(hidden, reads, frame.land)[1], frame.land)
-        return parts[0](reads, frame.land)
+        condition = jnp.zeros(frame.conditions) if frame.conditions else None
+        return parts[0](reads, frame.land, condition)
 
     eqx.filter_eval_shape(run, jax.random.key(0))
 
 
-def _networks(
-    model: models.OnMaps, reads: int, gives: int, dtype: DTypeLike, key: jax.Array
-) -> tuple[Any, ...]:
+def reads_time(model: models.Model) -> bool:
+    """Whether the network reads the phase of a cycle, and so the time of each step."""
+    return bool(getattr(model, "cycles", []))
+
+
+def _time(model: models.OnMaps, layout: Layout) -> dict[str, Any]:
+    """What a frame is told of the time that its network reads.
+
+    Raises:
+        InputError: a cycle that the step of the data does not resolve.
+    """
+    names, clock = getattr(model, "cycles", []), layout.clock
+    periods = tuple(clock.cycle(name) for name in names)
+    for name, period in zip(names, periods, strict=True):
+        if period <= 2 * clock.step:
+            raise InputError(
+                f"the phase of the {name} was asked for and the step is {clock.label}, "
+                "less than half a cycle was expected: take it out of cycles"
+            )
+    return {"forcing_numbers": int(bool(names)), "cycles": periods}
+
+
+def _networks(model: models.OnMaps, frame: Frame, key: jax.Array) -> tuple[Any, ...]:
     """A network from maps to maps, or recurrent layers and their readout."""
-    like: dict[str, Any] = {"dtype": dtype, "key": key}
-    reads += _noise(model)
+    lags = 1 if isinstance(model, models.ConvRecurrent) else model.lags
+    reads, gives = frame.reads(lags) + _noise(model), frame.shape[0]
+    like: dict[str, Any] = {"dtype": frame.dtype, "key": key}
+    if not isinstance(model, models.ConvRecurrent):
+        like["conditions"] = frame.conditions
     if isinstance(model, models.FNO):
         network = FNO(
             reads,
@@ -123,12 +150,13 @@ def _networks(
         return (network,)
     like["edges"] = Edges(model.rows, model.columns, model.partial)
     if isinstance(model, models.ConvRecurrent):
-        kind = {"conv_lstm": ConvLSTM, "conv_gru": ConvGRU}[model.kind]
         below, above = jax.random.split(key)
-        widths = tuple(model.widths)
-        layers = stacked_maps(
-            kind, reads, widths, model.kernel, **like | {"key": below}
-        )
+        widths, beneath = tuple(model.widths), like | {"key": below}
+        if model.kind == "predrnn":
+            layers = PredRNN(reads, widths[0], len(widths), model.kernel, **beneath)
+        else:
+            kind = {"conv_lstm": ConvLSTM, "conv_gru": ConvGRU}[model.kind]
+            layers = stacked_maps(kind, reads, widths, model.kernel, **beneath)
         readout = Convolution(widths[-1], gives, 1, scale=0.0, **like | {"key": above})
         return layers, readout
     if isinstance(model, models.MapTransformer):
@@ -149,10 +177,6 @@ def _networks(
     return (
         ResNet(reads, gives, model.width, model.depth, kernel=model.kernel, **like),
     )
-
-
-def _lags(model: models.OnMaps) -> int:
-    return 1 if isinstance(model, models.ConvRecurrent) else model.lags
 
 
 def _noise(model: models.OnMaps) -> int:

@@ -171,6 +171,7 @@ class _Stepper(_OnMaps):
 
     lags: PositiveInt = 1
     members: Annotated[int, Field(ge=2)] | None = None
+    cycles: list[Literal["year", "day"]] = Field(default=[])  # whose phase it reads
 
     @model_validator(mode="after")
     def _either(self) -> Self:
@@ -225,10 +226,19 @@ class MapTransformer(_Stepper, _Edged):
 class ConvRecurrent(_Edged):
     """Recurrent layers whose hidden states are maps, informed by `history` steps."""
 
-    kind: Literal["conv_lstm", "conv_gru"]
+    kind: Literal["conv_lstm", "conv_gru", "predrnn"]
     widths: list[PositiveInt] = Field(default=[32], min_length=1)  # of the layers
     kernel: Kernel = 3
     history: PositiveInt = 5
+
+    @model_validator(mode="after")
+    def _one_memory(self) -> Self:
+        if self.kind == "predrnn" and len(set(self.widths)) > 1:
+            raise ValueError(
+                f"widths is {self.widths}, the same number for each layer was expected "
+                "of a predrnn, whose memory passes through all of them: make them equal"
+            )
+        return self
 
 
 Model = Annotated[

@@ -42,14 +42,20 @@ class Encoded:
             weights=None if weights is None else weights.astype(np.float32),
         )
 
-    def windows(self, part: str, length: int, *, past: int = 0) -> Windows:
-        """Windows whose times lie in a part, but for the first `past` of each."""
+    def windows(
+        self, part: str, length: int, *, past: int = 0, timed: bool = False
+    ) -> Windows:
+        """Windows whose times lie in a part, but for the first `past` of each.
+
+        With `timed` their forcing is the time [unit of the clock].
+        """
         first, stop = getattr(self.material, part)
         first = max(0, first - past)
         weights = None if self.weights is None else self.weights[first:stop]
         return Windows.of(
             self.states[first:stop],
             length,
+            forcing=self.material.series.t[first:stop] if timed else None,
             weights=weights,
             segments=self.material.series.part(first, stop).segments,
         )

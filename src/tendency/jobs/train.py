@@ -88,12 +88,13 @@ def network(
         cell = initial(model, encoded, make)
     past = cell.spin_up_steps
     length = past + 1 + model.horizon
-    windows = encoded.windows("train", length)
+    timed = maps.reads_time(model)
+    windows = encoded.windows("train", length, timed=timed)
     validation = None
     first, stop = encoded.material.validation
     if stop > first:
         try:
-            validation = encoded.windows("validation", length, past=past)
+            validation = encoded.windows("validation", length, past=past, timed=timed)
         except InputError as error:
             raise InputError(
                 f"the validation part is too short ({error}); lengthen "
