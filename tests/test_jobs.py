@@ -619,7 +619,7 @@ def test_metrics_that_do_not_suit(pair, tmp_path):
 
 def test_a_grid_is_needed_for_convolutions(pair, tmp_path):
     job = job_of(pair, tmp_path, models={"c": {"kind": "convolutional"}})
-    with pytest.raises(InputError, match=r"models.c: .*one grid of two dimensions"):
+    with pytest.raises(InputError, match=r"models.c: .*one grid of rows and columns"):
         fitted(job)
 
 

@@ -191,7 +191,8 @@ def initial(model: Network, encoded: Encoded, key: jax.Array) -> AbstractCell:
         convolutions = _calmed(convolutions, lambda m: [m.readout.weight])
         return TemporalCNN(convolutions, dt, **scaled)
     if isinstance(model, models.Transformer):
-        like = {"size": model.size, "heads": model.heads, "depth": model.depth}
+        like: dict[str, Any] = {"size": model.size, "heads": model.heads}
+        like["depth"] = model.depth
         like |= {"window": model.window, "dtype": dtype, "key": keys[0]}
         if model.form == "encoder_decoder":
             return EncoderDecoderTransformer(size, dt, **like, **scaled)
