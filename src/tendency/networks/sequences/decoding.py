@@ -52,8 +52,8 @@ def greedy(
         index, state, last, ended, tokens, total = now
         state, logits = step(memory, state, last, index)
         gains = _allowed(logits)
-        chosen = jnp.argmax(gains, -1).astype(tokens.dtype)
-        gain = jnp.take_along_axis(gains, chosen[:, None], -1)[:, 0]
+        chosen, gain = _likeliest(gains)
+        chosen = chosen.astype(tokens.dtype)
         chosen = jnp.where(ended, PAD, chosen)
         total = total + jnp.where(ended, 0, gain)
         tokens = jax.lax.dynamic_update_slice_in_dim(
@@ -180,6 +180,14 @@ def _allowed(logits: Float[Array, "*batch vocabulary"]) -> Array:
     token = jnp.arange(logits.shape[-1])
     never = jnp.broadcast_to((token == PAD) | (token == BEGIN), logits.shape)
     return jax.nn.log_softmax(jnp.where(never, -jnp.inf, logits), axis=-1)
+
+
+def _likeliest(gains: Float[Array, "sentence vocabulary"]) -> tuple[Array, Array]:
+    """The first of the largest, and it; one `argmax` takes five times as long."""
+    largest = gains.max(-1)
+    token = jnp.arange(gains.shape[-1])
+    there = gains == largest[:, None]
+    return jnp.where(there, token[None], gains.shape[-1] - 1).min(-1), largest
 
 
 def _started(
