@@ -13,12 +13,14 @@ from tendency.networks.maps import Edges
 from tendency.report.blocks import Chart, Section
 from tendency.report.lines import line_chart
 from tendency.scores.records import Score
+from tendency.studies._fields.attention import attention_section
 from tendency.studies._fields.emulation import Emulated, Setting, study_of
 from tendency.studies._fields.emulators import (
     Record,
     Say,
     Stencil,
     Training,
+    attention,
     beside,
     conv_lstm,
     fno,
@@ -34,6 +36,7 @@ from tendency.studies._fields.free_run import (
 from tendency.studies._fields.simulated import SOURCES, ocean
 
 UNET, FOURIER, RECURRENT = "Stencil + UNet", "Stencil + FNO", "ConvLSTM"
+ATTENTION = "Stencil + attention"
 DRAWN = "Stencil + UNet, errors drawn again"
 WANTED = (
     Wanted(("uo", "ugos", "u", "eastward_sea_water_velocity"), "m s-1"),
@@ -50,6 +53,7 @@ def _networks(
     return {
         UNET: beside(record, base, unet(record, (8, 16, 32), edges, seed=seed)),
         FOURIER: beside(record, base, fno(record, 12, (8, 12), seed=seed)),
+        ATTENTION: beside(record, base, attention(record, 32, 2, edges, seed=seed)),
         RECURRENT: conv_lstm(record, (16, 16), edges, history=4, seed=seed),
     }
 
@@ -57,7 +61,10 @@ def _networks(
 def _smallest(
     record: Record, base: AbstractCell, seed: int
 ) -> Mapping[str, AbstractCell]:
-    return {UNET: beside(record, base, unet(record, (4, 8), Edges(), seed=seed))}
+    return {
+        UNET: beside(record, base, unet(record, (4, 8), Edges(), seed=seed)),
+        ATTENTION: beside(record, base, attention(record, 4, 1, Edges(), seed=seed)),
+    }
 
 
 def setting(small: bool) -> Setting:
@@ -80,7 +87,7 @@ def setting(small: bool) -> Setting:
         leads=(1, 2) if small else (1, 5, 10),
         lead_units="days",
         networks=_smallest if small else _networks,
-        training=dict.fromkeys((UNET, FOURIER, RECURRENT), training),
+        training=dict.fromkeys((UNET, FOURIER, ATTENTION, RECURRENT), training),
         stencils=(Stencil(3, 3, 8),) if small else _STENCILS,
         baselines={"": {"lags": (1,), "ridges": (0.03,)} if small else {}},
         quantity="current",
@@ -142,7 +149,8 @@ def _free_runs(
         f"patterns (amplitude {factor:.2f}, set on the training part), gives members "
         "that keep the energy; their mean fades as before."
     )
-    return scores, [Section("A free run", text, (chart,))]
+    free = Section("A free run", text, (chart,))
+    return scores, [free, attention_section(found, ATTENTION)]
 
 
 run = study_of(setting, _free_runs)

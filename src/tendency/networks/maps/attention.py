@@ -1,12 +1,13 @@
 """A network of attention among the patches of a map."""
 
 import math
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, DTypeLike, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, DTypeLike, Float, PRNGKeyArray, Shaped
 
 from tendency.errors import InputError
 from tendency.networks.attention.blocks import Block, Norm
@@ -147,28 +148,25 @@ class MapTransformer(AbstractMapNetwork):
         x: Float[Array, "in row column"],
         mask: Mask | None = None,
         condition: Float[Array, " conditions"] | None = None,
-    ) -> Float[
-        Array, "depth heads patches_down patches_across patches_down patches_across"
-    ]:
-        """How much each patch reads of each, block by block, where all are read.
+    ) -> Float[Array, "depth down across down across"]:
+        """How much each patch reads of each, block by block, the mean over the heads.
 
-        Raises:
-            InputError: patches read a part of the others alone.
+        For each patch that holds a point the sum is one; zero of what is out of reach.
         """
-        if self.reach != "global":
-            raise InputError(
-                f"the attention of a network whose reach is {self.reach!r} is no map: "
-                "take one whose reach is 'global'"
-            )
         tokens, seen = self._tokens(x, mask, condition)
-        shape, weights = tokens.shape[:2], []
+        shape, weights = seen.shape, []
+        each = jnp.eye(seen.size, dtype=tokens.dtype).reshape(*shape, -1)
         for i, block in enumerate(self.blocks):
-            flat = tokens.reshape(-1, tokens.shape[-1])
-            normed = jax.vmap(block.own_norm)(flat)
-            held = block.own.remember(normed)
-            weights.append(block.own.weights(normed, held, seen.reshape(-1)))
+
+            def read(part, there, of, block=block, i=i):
+                normed = jax.vmap(block.own_norm)(part)
+                held = block.own.remember(normed)
+                bias = self._bias(i)
+                return block.own.weights(normed, held, there, bias=bias).mean(0) @ of
+
+            weights.append(self._among(i, read, tokens, seen, each))
             tokens = self._read(i, block, tokens, seen)
-        return jnp.stack(weights).reshape(len(weights), -1, *shape, *shape)
+        return jnp.stack(weights).reshape(len(weights), *shape, *shape)
 
     def _tokens(self, x, mask: Mask | None, condition) -> tuple[Tokens, Seen]:
         """The patches of a map as tokens, and which of them hold a point."""
@@ -210,20 +208,35 @@ class MapTransformer(AbstractMapNetwork):
         return parts.reshape(-1, rows * n, columns * n)[:, : shape[0], : shape[1]]
 
     def _read(self, i: int, block: Block, tokens: Tokens, seen: Seen) -> Tokens:
-        if self.reach == "global":
-            flat = tokens.reshape(-1, tokens.shape[-1])
-            return block(flat, seen.reshape(-1)).reshape(tokens.shape)
-        if self.reach == "axial":
-            along = 0 if i % 2 else 1
-            return jax.vmap(block, 1 - along, 1 - along)(tokens, seen)
-        return self._in_windows(i, block, tokens, seen)
+        def read(part, there):
+            return block(part, there, bias=self._bias(i))
 
-    def _in_windows(self, i: int, block: Block, tokens: Tokens, seen: Seen) -> Tokens:
-        n, (rows, columns, size) = self.window, tokens.shape
+        return self._among(i, read, tokens, seen)
+
+    def _among(
+        self, i: int, function: Callable[..., Array], *maps: Shaped[Array, "..."]
+    ) -> Shaped[Array, "down across numbers"]:
+        """A function of patches that see each other in block i: (patch, ...) of each.
+
+        The maps are (down, across, ...), the tokens first, and then whether they are.
+        """
+        if self.reach == "global":
+            flat = [m.reshape(-1, *m.shape[2:]) for m in maps]
+            return function(*flat).reshape(*maps[0].shape[:2], -1)
+        if self.reach == "axial":
+            across = 0 if i % 2 else 1
+            return jax.vmap(function, 1 - across, 1 - across)(*maps)
+        return self._in_windows(i, function, *maps)
+
+    def _in_windows(
+        self, i: int, function: Callable[..., Array], *maps: Shaped[Array, "..."]
+    ) -> Shaped[Array, "down across numbers"]:
+        n, (rows, columns) = self.window, maps[0].shape[:2]
         shift = n // 2 if i % 2 else 0
         around, turned = [], []
-        for axis, edge in enumerate((self.edges.rows, self.edges.columns)):
-            length = tokens.shape[axis]
+        for edge, length in zip(
+            (self.edges.rows, self.edges.columns), (rows, columns), strict=True
+        ):
             if edge == "periodic":
                 if length % n:
                     raise InputError(
@@ -232,29 +245,32 @@ class MapTransformer(AbstractMapNetwork):
                     )
                 around.append((0, 0))
                 turned.append(shift)
-            else:
+            else:  # what is added is no patch
                 around.append((shift, -(length + shift) % n))
                 turned.append(0)
-        x = jnp.roll(tokens, [-s for s in turned], (0, 1))
-        there = jnp.roll(seen, [-s for s in turned], (0, 1))
-        x = jnp.pad(x, (*around, (0, 0)))
-        there = jnp.pad(there, around)
-        down, across = x.shape[0] // n, x.shape[1] // n
-        parts = x.reshape(down, n, across, n, size).transpose(0, 2, 1, 3, 4)
-        parts = parts.reshape(down * across, n * n, size)
-        there = there.reshape(down, n, across, n).transpose(0, 2, 1, 3)
-        there = there.reshape(down * across, n * n)
-        bias = self._bias(i)
-        parts = jax.vmap(lambda t, s: block(t, s, bias=bias))(parts, there)
-        x = parts.reshape(down, across, n, n, size).transpose(0, 2, 1, 3, 4)
-        x = x.reshape(down * n, across * n, size)
-        first = [a for a, _ in around]
-        x = x[first[0] : first[0] + rows, first[1] : first[1] + columns]
-        return jnp.roll(x, turned, (0, 1))
 
-    def _bias(self, i: int) -> Float[Array, "heads time source"]:
-        """By the distance along rows and along columns."""
-        assert self.bias is not None
+        def cut(m):
+            m = jnp.roll(m, [-s for s in turned], (0, 1))
+            m = jnp.pad(m, (*around, *((0, 0),) * (m.ndim - 2)))
+            down, across = m.shape[0] // n, m.shape[1] // n
+            parts = m.reshape(down, n, across, n, *m.shape[2:])
+            return jnp.moveaxis(parts, 2, 1).reshape(-1, n * n, *m.shape[2:])
+
+        parts = jax.vmap(function)(*map(cut, maps))
+        down, across = (
+            (a + size + b) // n
+            for (a, b), size in zip(around, (rows, columns), strict=True)
+        )
+        whole = jnp.moveaxis(parts.reshape(down, across, n, n, -1), 2, 1)
+        whole = whole.reshape(down * n, across * n, -1)
+        first = [a for a, _ in around]
+        kept = whole[first[0] : first[0] + rows, first[1] : first[1] + columns]
+        return jnp.roll(kept, turned, (0, 1))
+
+    def _bias(self, i: int) -> Float[Array, "heads time source"] | None:
+        """By the distance along rows and along columns, within windows."""
+        if self.bias is None:
+            return None
         n = self.window
         row, column = jnp.divmod(jnp.arange(n * n), n)
         down = row[:, None] - row[None] + n - 1

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell, Carry
 from tendency.networks.dense import at_least
-from tendency.networks.maps.frame import Frame
+from tendency.networks.maps.frame import Frame, Maps
 from tendency.networks.maps.network import AbstractMapNetwork
 from tendency.networks.maps.stepper import check_network
 
@@ -64,13 +64,23 @@ class MapCorrector(AbstractCell):
     def step(
         self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
     ) -> Carry:
+        new, states, x, condition = self.read(carry, forcing, key=key)
+        y = self.network(x, self.frame.land, condition)
+        state = self.frame.after(new.state, y, increments=True)
+        before = None if carry.memory[1] is None else states[1:]
+        return Carry(state, (new.memory, before))
+
+    def read(
+        self, carry: Carry, forcing: PyTree = None, *, key: PRNGKeyArray | None = None
+    ) -> tuple[Carry, Float[Array, "lags *state"], Maps, Array | None]:
+        """What the cell predicts, the last states, and what the network reads of both.
+
+        The last are its maps and its condition.
+        """
         memory, before = carry.memory
         states = carry.state[None]
         if before is not None:
             states = jnp.concatenate([before, states])
         new = self.cell.step(Carry(carry.state, memory), forcing, key=key)
         reads = jnp.concatenate([states, new.state[None]])
-        x, condition = self.frame.inputs(reads, forcing)
-        y = self.network(x, self.frame.land, condition)
-        state = self.frame.after(new.state, y, increments=True)
-        return Carry(state, (new.memory, None if before is None else states[1:]))
+        return new, states, *self.frame.inputs(reads, forcing)

@@ -29,6 +29,7 @@ from tendency.networks.maps import (
     Frame,
     MapCorrector,
     MapRecurrent,
+    MapTransformer,
     UNet,
     stacked_maps,
 )
@@ -192,6 +193,25 @@ def fno(
         2,
         modes=modes,
         margin=modes,
+        dtype=jnp.float32,
+        key=jax.random.key(seed),
+    )
+
+
+def attention(
+    record: Record, size: int, depth: int, edges: Edges, *, lags: int = 1, seed: int
+) -> MapTransformer:
+    """Blocks of attention within windows of 6 patches of 2 points, and shifted ones."""
+    return MapTransformer(
+        record.frame().reads(lags + 1),
+        record.fields.shape[0],
+        size,
+        depth,
+        patch=2,
+        hidden=2 * size,
+        reach="window",
+        window=6,
+        edges=edges,
         dtype=jnp.float32,
         key=jax.random.key(seed),
     )
