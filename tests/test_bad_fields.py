@@ -21,11 +21,17 @@ import xarray as xr
 from tendency import Descent, RolloutLoss, cli, fit, forecast, spin_up
 from tendency.cell import Constant
 from tendency.errors import InputError
-from tendency.fitting import Patches
+from tendency.fitting import AutoEncoding, Patches
 from tendency.jobs.config import load_job
 from tendency.jobs.load import load_material
 from tendency.lazy_windows import LazyWindows
-from tendency.networks.maps import ConvNet, Frame, MapStepper, Patchwork
+from tendency.networks.maps import (
+    ConvNet,
+    DenseAutoEncoder,
+    Frame,
+    MapStepper,
+    Patchwork,
+)
 from tendency.windows import Windows
 
 COUNT, ROWS, COLUMNS = 120, 6, 8
@@ -416,6 +422,13 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "members without vmap": (
         lambda: forecast(CELL, spin_up(CELL, jnp.zeros((1, 3, 1, 6, 8))), 1),
         "one at a time, and batch with jax.vmap",
+    ),
+    "an auto-encoder under a loss of forecasts": (
+        lambda: fitted(cell=DenseAutoEncoder(SHAPE, 2, key=KEY)),
+        "DenseAutoEncoder is no cell and the loss is of forecasts: give loss=AutoEnc",
+    ),
+    "a cell under the loss of auto-encoders": (
+        lambda: fitted(AutoEncoding()), "MapStepper is no auto-encoder: give a Rollout",
     ),
     "windows of vectors": (
         lambda: fitted(windows=Windows.of(np.zeros((12, 48), "f4"), 2)),

@@ -44,6 +44,7 @@ def spin_up(
         InputError: the history is shorter than `cell.spin_up_steps + 1`, or the
             forcing is not as long as the history.
     """
+    history, forcing = jax.tree.map(jnp.asarray, (history, forcing))
     (times,) = _lengths(history, "history")
     needed = cell.spin_up_steps + 1
     if times < needed:
@@ -116,6 +117,7 @@ def forecast(
             neither `steps` nor `steps + 1` entries, or none that is known at some time.
     """
     _check_steps(steps, every)
+    forcing = jax.tree.map(jnp.asarray, forcing)  # NumPy's, and those of xarray
     _check_known(forcing)
     return _advance(cell, carry, steps, forcing, save, every, checkpoint, key, 0)
 
@@ -142,6 +144,7 @@ def stream(
     """
     _check_steps(steps, every)
     _check_steps(chunk, every)
+    forcing = jax.tree.map(jnp.asarray, forcing)
     _check_known(forcing)
     ramped = forcing is not None and forcing_is_ramped(forcing, steps)
     carry = jax.tree.map(jnp.array, carry)  # the caller's own is not donated

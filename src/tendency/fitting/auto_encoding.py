@@ -46,6 +46,11 @@ class AutoEncoding(eqx.Module):
         self, codec: Any, window: Window, *, key: PRNGKeyArray | None = None
     ) -> Float[Array, ""]:
         """The mean over the window; the forcing is not read."""
+        if not hasattr(codec, "encode"):
+            raise InputError(
+                f"{type(codec).__name__} is no auto-encoder: give a RolloutLoss for a "
+                "cell"
+            )
         states, weights = window.states, window.weights
         count = states.shape[0]
         keys = None if key is None else jax.random.split(key, count)

@@ -129,7 +129,7 @@ class RolloutLoss(AbstractRolloutLoss):
     def with_horizon(self, horizon: int) -> Self:
         return dataclasses.replace(self, horizon=horizon)
 
-    def check(self, cell: AbstractCell, length: int, name: str) -> None:
+    def check(self, cell: Any, length: int, name: str) -> None:
         check_length(cell, length, self.horizon, name)
         if self.terms and self.frame is None:
             frame_of(cell)

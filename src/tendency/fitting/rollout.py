@@ -1,6 +1,6 @@
 """The roll-out that every loss of a forecast judges, and what it is judged against."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -89,14 +89,17 @@ def roll_out(
     return Told(states, truth, _weights(weights, states, areas))
 
 
-def check_length(
-    cell: AbstractCell, length: int, horizon: int | None, name: str
-) -> None:
+def check_length(cell: Any, length: int, horizon: int | None, name: str) -> None:
     """Whether the windows called `name`, of `length` times, are long enough.
 
     Raises:
-        InputError: they do not hold the history and the horizon.
+        InputError: they do not hold the history and the horizon, or it is no cell.
     """
+    if not hasattr(cell, "spin_up_steps"):
+        raise InputError(
+            f"{type(cell).__name__} is no cell and the loss is of forecasts: give "
+            "loss=AutoEncoding() for an auto-encoder"
+        )
     needed = cell.spin_up_steps + 1 + (horizon or 1)
     if length < needed:
         raise InputError(

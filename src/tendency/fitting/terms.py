@@ -146,7 +146,8 @@ def row_power(
     if count % 2 == 0:
         double[-1] = 1
     power = modes.real**2 + modes.imag**2
-    return (power * jnp.broadcast_to(double, power.shape).astype(power.dtype)).mean(-2)
+    double = jnp.asarray(double, power.dtype)
+    return (power * jnp.broadcast_to(double, power.shape)).mean(-2)
 
 
 def isotropic_power(

@@ -73,6 +73,11 @@ class Frame(eqx.Module):
             InputError: a size is impossible, points and a mask both, points beyond the
                 grid, statistics of another size, or cycles without a time.
         """
+        if len(shape) != 3:
+            raise InputError(
+                f"the shape of a grid is {tuple(shape)}, channels, rows and columns "
+                "were expected: one variable is (1, rows, columns)"
+            )
         at_least(1, channels=shape[0], rows=shape[1], columns=shape[2])
         at_least(0, forcing_maps=forcing_maps, forcing_numbers=forcing_numbers)
         dtype, size = float_type(dtype), math.prod(shape)

@@ -115,7 +115,7 @@ class Patchwork(AbstractCell):
             def add(whole, patch, at):
                 whole = jnp.moveaxis(whole, at, (-2, -1))
                 patch = jnp.moveaxis(patch, at, (-2, -1))
-                share = jnp.broadcast_to(weight, patch.shape).astype(patch.dtype)
+                share = jnp.broadcast_to(weight.astype(patch.dtype), patch.shape)
                 whole = whole.at[..., rows[:, None], columns[None]].add(share * patch)
                 return jnp.moveaxis(whole, (-2, -1), at)
 
