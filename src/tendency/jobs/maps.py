@@ -206,4 +206,4 @@ def loss_of(
 def options(model: models.OnMaps) -> dict[str, Any]:
     """Of the descent."""
     half = jnp.bfloat16 if model.precision == "half" else None
-    return {"ema": model.ema, "precision": half}
+    return {"precision": half}

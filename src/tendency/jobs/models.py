@@ -26,6 +26,7 @@ class _Descended(Table):
     learning_rate: PositiveFloat = 1e-3
     patience: PositiveInt = 15  # epochs without a better validation loss
     horizon: PositiveInt = 4  # steps of the roll-out in the loss
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # of the weights, a step
 
 
 class LinearAR(Table):
@@ -145,7 +146,6 @@ class _OnMaps(_Descended):
     epochs: PositiveInt = 30
     batch: PositiveInt = 8
     increments: bool = True  # the network gives a change, not a value
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # of the weights, a step
     noise: NotNegative = 0.0  # on what is read in training, of a step's usual change
     gradient: NotNegative = 0.0  # weights of terms beside the square of the errors
     spectral: NotNegative = 0.0

@@ -112,6 +112,7 @@ def network(
         epochs=model.epochs,
         batch=model.batch,
         patience=None if validation is None else model.patience,
+        ema=model.ema,
         **more,
     )
     fitted = fit(
