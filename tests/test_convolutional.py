@@ -11,6 +11,7 @@ from tendency.cell import Carry, Standardisation
 from tendency.errors import InputError
 from tendency.forecasting import forecast, spin_up
 from tendency.networks import Convolutional, stencil_regression
+from tendency.networks.maps import Edges
 from tendency.windows import Windows
 
 ROWS, COLUMNS = 7, 9
@@ -111,6 +112,49 @@ def test_blocks_see_what_is_far(key):
     np.testing.assert_allclose(found.stencil[:, :-1], 0, atol=1e-5)
 
 
+def test_means_around_a_point_go_on_beyond_the_edges(key):
+    """Beside a mean of all that is there; what follows them is found."""
+    edges = Edges("replicate", "periodic")
+    cell = model(key, coarse=0, around=3, kernel=1, lags=1, edges=edges)
+    fields = jax.random.normal(key, (2, ROWS, COLUMNS))
+    around = np.pad(fields, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    around = np.pad(around, ((0, 0), (0, 0), (1, 1)), mode="wrap")
+    shifted = [
+        around[:, i : i + ROWS, j : j + COLUMNS] for i in range(3) for j in range(3)
+    ]
+    means = np.mean(shifted, axis=0)
+    np.testing.assert_allclose(cell.means_around(fields), means, atol=1e-12)
+
+    draw = jax.random.normal(key, (2, 3), cell.stencil.dtype)
+    truth = eqx.tree_at(lambda c: c.around_stencil, cell, draw)
+    starts = jax.random.normal(key, (50, 1, POINTS.size))
+    ends = jax.vmap(lambda h: forecast(truth, spin_up(truth, h), 1)[1])(starts)
+    states = jnp.concatenate([starts, ends], axis=1).reshape(-1, POINTS.size)
+    found = stencil_regression(
+        cell, Windows.of(states, 2, segments=[2] * 50), ridge=0.0
+    )
+    assert found.around_stencil is not None
+    np.testing.assert_allclose(found.around_stencil[:, :-1], draw[:, :-1], atol=1e-5)
+    np.testing.assert_allclose(found.stencil[:, :-1], 0, atol=1e-5)
+
+
+def test_chosen_lags_are_all_lags_without_the_others(key):
+    every = drawn(model(key, lags=4), key)
+    kernels = jnp.split(every.stencil, [2, 6], axis=1)  # two variables a lag
+    every = eqx.tree_at(
+        lambda c: c.stencil, every, every.stencil.at[:, 2:6].set(0)
+    )  # those of lags 3 and 2
+    some = eqx.tree_at(
+        lambda c: (c.stencil, c.offset),
+        model(key, lags=(1, 4)),
+        (jnp.concatenate([kernels[0], kernels[2]], axis=1), every.offset),
+    )
+    assert some.spin_up_steps == every.spin_up_steps == 3
+    history = jax.random.normal(key, (4, POINTS.size))
+    told = [forecast(c, spin_up(c, history), 5)[1] for c in (every, some)]
+    np.testing.assert_allclose(*told, atol=1e-12)
+
+
 def test_single_precision_within_a_state_of_double(key):
     cell = drawn(model(key, depth=2, dtype=jnp.float32), key)
     history = jax.random.normal(key, (2, POINTS.size), jnp.float64)
@@ -122,8 +166,12 @@ def test_single_precision_within_a_state_of_double(key):
 def test_what_cannot_be(key):
     with pytest.raises(InputError, match="kernel is 4, an odd number"):
         model(key, kernel=4)
+    with pytest.raises(InputError, match="around is 8, an odd number"):
+        model(key, around=8)
     with pytest.raises(InputError, match="lags is 0"):
         model(key, lags=0)
+    with pytest.raises(InputError, match=r"lags is \(1, 24, 24\)"):
+        model(key, lags=(1, 24, 24))
     windows = Windows.of(jnp.zeros((9, POINTS.size)), 2)
     with pytest.raises(InputError, match="windows of 2 times were given and 3"):
         stencil_regression(model(key), windows)

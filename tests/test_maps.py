@@ -27,6 +27,7 @@ from tendency.networks.maps import (
     MapStack,
     MapStepper,
     PredRNN,
+    RecurrentCorrector,
     ResNet,
     SpectralConvolution,
     UNet,
@@ -438,3 +439,29 @@ def test_a_corrector_of_persistence_is_a_stepper(key):
     np.testing.assert_allclose(
         unfitted, beside.step(Carry(history[-1], (None, None))).state, atol=1e-12
     )
+
+
+def test_a_recurrent_corrector_of_persistence_is_the_recurrent_cell(key):
+    """As above: the layers read the state twice, and the state is what is corrected."""
+    frame = frame_of()
+    layers = stacked_maps(ConvGRU, frame.reads(2), (3,), key=key)
+    alone = stacked_maps(ConvGRU, frame.reads(), (3,), key=key)
+    gates = lambda s: (s.layers[0].gates, s.layers[0].candidate)  # noqa: E731
+    # The first two of what the layers read are the state, which the prediction repeats.
+    cut = [eqx.tree_at(lambda c: c.kernel, c, c.kernel[:, 2:]) for c in gates(layers)]
+    alone = eqx.tree_at(gates, alone, tuple(cut))
+    layers = eqx.tree_at(
+        lambda s: [c.kernel for c in gates(s)],
+        layers,
+        replace_fn=lambda k: k.at[:, :2].set(0),
+    )
+    readout = Convolution(3, 2, 1, key=key)
+    still = Persistence(0.5)  # pyright: ignore
+    beside = RecurrentCorrector(still, layers, readout, frame, spin_up_steps=2)
+    expected = MapRecurrent(alone, readout, frame, 0.5, spin_up_steps=2)
+    assert (beside.dt, beside.spin_up_steps) == (0.5, 2)
+    history = jax.random.normal(key, (3, *frame.shape))
+    one, two = (forecast(c, spin_up(c, history), 3)[1] for c in (beside, expected))
+    np.testing.assert_allclose(one, two, atol=1e-12)
+    with pytest.raises(InputError, match="the layers read 3 channels"):
+        RecurrentCorrector(still, alone, readout, frame, spin_up_steps=2)

@@ -92,7 +92,7 @@ MODELS = {
         3, 0.1, window=3, size=4, heads=1, standardisation=SCALE, key=KEY
     ),
     "convolutional": lambda: nets.Convolutional(
-        (1, 2, 2), jnp.array([0, 1, 3]), dt=1.0, width=2, kernel=3, lags=2, key=KEY
+        (1, 2, 2), jnp.array([0, 1, 3]), dt=1.0, width=2, kernel=3, lags=(1, 3), key=KEY
     ),
     "persistence": lambda: stats.Persistence(0.1),
     "damped persistence": lambda: stats.damped_persistence(Windows.of(SERIES, 2), 0.1),
@@ -141,6 +141,12 @@ def recurrent_maps(layers):
     return maps.MapRecurrent(layers, readout(), POINTS, 0.1, spin_up_steps=1)
 
 
+def recurrent_corrector():
+    layers = maps.stacked_maps(maps.ConvLSTM, 3, (2,), key=KEY)
+    still = stats.Persistence(0.1)  # pyright: ignore
+    return maps.RecurrentCorrector(still, layers, readout(), POINTS, spin_up_steps=1)
+
+
 MODELS |= {
     "unet": stepper,
     "fno": lambda: maps.MapStepper(
@@ -153,6 +159,7 @@ MODELS |= {
         spin_up_steps=1,
     ),
     "corrector": corrector,
+    "recurrent corrector": recurrent_corrector,
     "patchwork": lambda: maps.Patchwork(stepper(maps.Frame((1, 4, 4))), (3, 3), 1),
     "latent": lambda: Latent(
         maps.DenseAutoEncoder(3, 2, (), key=KEY), stats.Persistence(0.1)  # pyright: ignore

@@ -1,6 +1,8 @@
 """The linear part of convolutions over a grid, in closed form."""
 
 import math
+from itertools import pairwise
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,6 +12,7 @@ from jaxtyping import Array, Float
 
 from tendency.errors import InputError
 from tendency.networks.convolutional import Convolutional
+from tendency.networks.maps.layers import Edges
 from tendency.windows import Windows
 
 
@@ -22,13 +25,14 @@ def stencil_regression(
 ) -> Convolutional:
     """The cell with the stencils of least squared error over one step.
 
-    Minimises Σ w |dz - K ∗ z - U(C ∗ D z)|² / Σ w + ridge Σ |K, C|² σ², σ² the mean
-    square of each input, over all points of the grid: closed form, from normal
-    equations of (channels · lags + 1) · kernel² unknowns a stencil. A ridge draws
-    toward persistence.
+    Minimises Σ w |dz - K ∗ z - U(C ∗ D z) - M A z|² / Σ w + ridge Σ |K, C, M|² σ², σ²
+    the mean square of each input, over all points of the grid: closed form, from normal
+    equations of (channels · lags + 1) · kernel² unknowns for K, as many for C. A ridge
+    draws toward persistence.
 
     Arguments:
-        windows: of `cell.lags + 1` times or more, of which the first so many are read.
+        windows: of `cell.spin_up_steps + 2` times or more, of which the first so many
+            are read.
             A point counts by its weight at the last of these.
         ridge: a number without units.
         samples: as many points and times at least, as long as there are more; windows
@@ -37,9 +41,10 @@ def stencil_regression(
     Raises:
         InputError: the windows are too short, or `ridge` is negative.
     """
-    if windows.length < cell.lags + 1:
+    needed = cell.spin_up_steps + 2
+    if windows.length < needed:
         raise InputError(
-            f"windows of {windows.length} times were given and {cell.lags + 1} are "
+            f"windows of {windows.length} times were given and {needed} are "
             "needed for the regression: cut longer windows"
         )
     if not ridge >= 0:
@@ -59,32 +64,41 @@ def stencil_regression(
     gram += np.einsum("ci,ij->cij", penalty, np.eye(gram.shape[1]))
     weights = np.linalg.solve(gram, moment[..., None])[..., 0]
     dtype = cell.stencil.dtype
-    parts = np.split(weights[:, :-1], 1 if cell.coarse_stencil is None else 2, axis=1)
-    found = [jnp.asarray(p.reshape(cell.stencil.shape), dtype) for p in parts]
+    stencils = _stencils(cell)
+    ends = np.cumsum([0, *(s[0].size for s in stencils)])
+    found = tuple(
+        jnp.asarray(weights[:, i:j].reshape(s.shape), dtype)
+        for s, (i, j) in zip(stencils, pairwise(ends), strict=True)
+    )
     offset = jnp.asarray(weights[:, -1], dtype)
-    cell = eqx.tree_at(lambda c: (c.stencil, c.offset), cell, (found[0], offset))
-    if cell.coarse_stencil is None:
-        return cell
-    return eqx.tree_at(lambda c: c.coarse_stencil, cell, found[1])
+    return eqx.tree_at(lambda c: (*_stencils(c), c.offset), cell, (*found, offset))
+
+
+def _stencils(cell: Any) -> tuple[Any, ...]:
+    """Of those that the cell has, in the order of the unknowns."""
+    every = (cell.stencil, cell.coarse_stencil, cell.around_stencil)
+    return tuple(s for s in every if s is not None)
 
 
 @eqx.filter_jit
 def _normal_equations(cell: Convolutional, windows: Windows, index):
-    channels, reads, kernel, _ = cell.stencil.shape
-    unknowns = (2 if cell.coarse else 1) * reads * kernel**2 + 1
+    channels, _, kernel, _ = cell.stencil.shape
+    unknowns = sum(s[0].size for s in _stencils(cell)) + 1
     size = math.prod(cell.shape)
 
     def one(total, i):
         window = windows.take(i)
-        states, lags = window.states, cell.lags
-        x = cell.inputs(states[:lags])
-        features = [_patches(x, kernel)]
-        if cell.coarse:
-            far = _patches(cell.block_means(x), kernel)
+        states, past = window.states, cell.spin_up_steps + 1
+        x = cell.inputs(states[:past])
+        features = [_patches(x, kernel, cell.edges)]
+        if cell.coarse_stencil is not None:
+            far = _patches(cell.block_means(x), kernel, cell.edges)
             features.append(cell.interpolated(far))
+        if cell.around_stencil is not None:
+            features.append(cell.means_around(x))
         features.append(jnp.ones_like(x[:1]))
         features = jnp.concatenate(features).reshape(unknowns, -1).T
-        target = (states[lags] - states[lags - 1]).astype(features.dtype)
+        target = (states[past] - states[past - 1]).astype(features.dtype)
         target = target / cell.standardisation.std.value
 
         def spread(values):
@@ -94,7 +108,7 @@ def _normal_equations(cell: Convolutional, windows: Windows, index):
 
         weight = jnp.ones_like(target)
         if window.weights is not None:
-            weight = jnp.broadcast_to(window.weights[lags], target.shape)
+            weight = jnp.broadcast_to(window.weights[past], target.shape)
         w = spread(weight)
         weighted = features[None] * w[..., None]
         found = (
@@ -113,8 +127,9 @@ def _normal_equations(cell: Convolutional, windows: Windows, index):
 
 
 def _patches(
-    x: Float[Array, "in row column"], kernel: int
+    x: Float[Array, "in row column"], kernel: int, edges: Edges
 ) -> Float[Array, "inputs row column"]:
     """What a kernel sees from each point, in the order of its weights."""
-    size = (kernel, kernel)
-    return jax.lax.conv_general_dilated_patches(x[None], size, (1, 1), "SAME")[0]
+    reach, size = (kernel // 2, kernel // 2), (kernel, kernel)
+    x = edges.padded(x, reach, reach)
+    return jax.lax.conv_general_dilated_patches(x[None], size, (1, 1), "VALID")[0]

@@ -3,9 +3,9 @@
 From maps to maps (`AbstractMapNetwork`): `ConvNet`, `ResNet`, `UNet`, `FNO`,
 `MapTransformer`, stepped by `MapStepper`, or beside another cell by `MapCorrector`.
 Recurrent layers (`AbstractMapLayer`): `ConvLSTM`, `ConvGRU`, stacks of them, `PredRNN`,
-stepped by `MapRecurrent` or `EncoderForecaster`. Auto-encoders, whose few numbers
-`tendency.wrappers.Latent` steps. `Frame` stands between all of them and the state,
-`Edges` says what lies beyond a map.
+stepped by `MapRecurrent` or `EncoderForecaster`, or beside another cell by
+`RecurrentCorrector`. Auto-encoders, whose few numbers `tendency.wrappers.Latent` steps.
+`Frame` stands between all of them and the state, `Edges` says what lies beyond a map.
 """
 
 from tendency.networks.maps.attention import MapTransformer as MapTransformer
@@ -16,6 +16,7 @@ from tendency.networks.maps.autoencoder import ConvAutoEncoder as ConvAutoEncode
 from tendency.networks.maps.autoencoder import DenseAutoEncoder as DenseAutoEncoder
 from tendency.networks.maps.autoencoder import LinearAutoEncoder as LinearAutoEncoder
 from tendency.networks.maps.corrector import MapCorrector as MapCorrector
+from tendency.networks.maps.corrector import RecurrentCorrector as RecurrentCorrector
 from tendency.networks.maps.fourier import FNO as FNO
 from tendency.networks.maps.fourier import SpectralConvolution as SpectralConvolution
 from tendency.networks.maps.frame import Frame as Frame

@@ -23,6 +23,7 @@ from tendency.networks.maps.convolution import convolve_last
 Edge = Literal["zero", "reflect", "periodic", "replicate"]
 Mask = Float[Array, "1 row column"]
 _MODES: dict[str, Any] = {
+    "zero": "constant",
     "reflect": "reflect",
     "periodic": "wrap",
     "replicate": "edge",
@@ -89,6 +90,17 @@ class Edges(eqx.Module):
             around[axis] = (reach, reach)
             x = jnp.pad(x, around, mode=mode)
         return channels_first(convolve_last(x, kernel, stride, (zeros[0], zeros[1])))
+
+    def padded(
+        self,
+        x: Float[Array, "channels row column"],
+        rows: tuple[int, int],
+        columns: tuple[int, int],
+    ) -> Float[Array, "channels more_row more_column"]:
+        """The map with so many rows and columns of what lies before and behind it."""
+        nothing = (0, 0)
+        x = jnp.pad(x, (nothing, rows, nothing), mode=_MODES[self.rows])
+        return jnp.pad(x, (nothing, nothing, columns), mode=_MODES[self.columns])
 
 
 class Convolution(eqx.Module):

@@ -157,8 +157,10 @@ class EncoderForecaster(AbstractCell):
         return Carry(new, (read, told, new))
 
 
-def check_layers(layers: AbstractMapLayer, readout: Convolution, frame: Frame) -> None:
-    """Whether layers and readout read and give what the frame holds.
+def check_layers(
+    layers: AbstractMapLayer, readout: Convolution, frame: Frame, states: int = 1
+) -> None:
+    """Whether layers and readout read and give what the frame holds of so many states.
 
     Raises:
         InputError: they do not, or the frame has numbers that they cannot read.
@@ -170,7 +172,8 @@ def check_layers(layers: AbstractMapLayer, readout: Convolution, frame: Frame) -
         )
     reads, gives = layers.sizes
     out, into = readout.kernel.shape[:2]
-    if (reads, gives, out) != (frame.reads(), into, frame.shape[0]):
+    wanted = frame.reads(states)
+    if (reads, gives, out) != (wanted, into, frame.shape[0]):
         raise InputError(
             f"the layers read {reads} channels and give {gives}, the readout reads "
             f"{into} and gives {out}; {frame.reads()} ({frame.shape[0]} variables, the "

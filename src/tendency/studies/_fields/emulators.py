@@ -1,13 +1,14 @@
 """Emulators of fields: a stencil in closed form, and networks beside it or alone.
 
 The stencil is a regression of the increment on a neighbourhood and on block means; a
-UNet or a Fourier neural operator corrects it (`MapCorrector`), a ConvLSTM stands alone.
+UNet or a Fourier neural operator corrects it (`MapCorrector`), as does a ConvLSTM
+(`RecurrentCorrector`), which can also stand alone.
 Networks learn through roll-outs, what errs in the middle of a cell by its area.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import jax
@@ -30,6 +31,7 @@ from tendency.networks.maps import (
     MapCorrector,
     MapRecurrent,
     MapTransformer,
+    RecurrentCorrector,
     UNet,
     stacked_maps,
 )
@@ -54,10 +56,17 @@ _CLIP = 1.0
 class Stencil:
     """What the regression on a neighbourhood reads."""
 
-    lags: int
+    lags: int | tuple[int, ...]  # how many states, or how many steps back
     kernel: int = 3
     coarse: int = 8  # points across a block
     ridge: float = 0.01
+    around: int = 0  # points across the square whose means are read
+    edges: Edges = field(default_factory=Edges)
+
+    @property
+    def past(self) -> int:
+        """The states that it must have."""
+        return self.lags if isinstance(self.lags, int) else max(self.lags)
 
 
 @dataclass(frozen=True)
@@ -128,11 +137,13 @@ def stencil(record: Record, of: Stencil) -> Convolutional:
         kernel=of.kernel,
         lags=of.lags,
         coarse=of.coarse,
+        around=of.around,
+        edges=of.edges,
         dtype=jnp.float32,
         key=jax.random.key(0),
     )
     return stencil_regression(
-        start, record.windows(*record.split.train, of.lags + 1), ridge=of.ridge
+        start, record.windows(*record.split.train, of.past + 1), ridge=of.ridge
     )
 
 
@@ -147,7 +158,7 @@ def chosen_stencil(record: Record, options: Sequence[Stencil], steps: int) -> St
     fields, (first, stop) = record.fields, record.split.train
     middle = first + round(_EARLY * (stop - first))
     early = replace(record, split=Split((first, middle), (middle, stop)))
-    past = max(option.lags for option in options) - 1
+    past = max(option.past for option in options) - 1
     starts = fields.series.starts(past, steps, first=middle, stop=stop)
     starts = starts[:: max(1, len(starts) // 24)]
     truth = truth_of(fields, starts, steps)
@@ -218,17 +229,26 @@ def attention(
 
 
 def conv_lstm(
-    record: Record, units: tuple[int, ...], edges: Edges, *, history: int, seed: int
-) -> MapRecurrent:
-    """Layers of ConvLSTM and a readout that begins at zero."""
+    record: Record,
+    units: tuple[int, ...],
+    edges: Edges,
+    *,
+    history: int,
+    seed: int,
+    base: AbstractCell | None = None,
+) -> AbstractCell:
+    """Layers of ConvLSTM and a readout that begins at zero: alone, or beside `base`."""
     frame = record.frame()
     one, two = jax.random.split(jax.random.key(seed))
+    reads = frame.reads(1 if base is None else 2)
     layers = stacked_maps(
-        ConvLSTM, frame.reads(), units, edges=edges, dtype=jnp.float32, key=one
+        ConvLSTM, reads, units, edges=edges, dtype=jnp.float32, key=one
     )
     readout = Convolution(
         units[-1], frame.shape[0], 1, scale=0.0, dtype=jnp.float32, key=two
     )
+    if base is not None:
+        return RecurrentCorrector(base, layers, readout, frame, spin_up_steps=history)
     return MapRecurrent(layers, readout, frame, record.fields.dt, spin_up_steps=history)
 
 
