@@ -27,6 +27,7 @@ from tendency.networks.maps import (
 )
 from tendency.report.blocks import Chart, Column, Section, Table
 from tendency.report.lines import line_chart
+from tendency.report.numbers import with_units
 from tendency.report.page import Page
 from tendency.report.provenance import Provenance
 from tendency.report.results import write_results
@@ -226,7 +227,7 @@ def _sections(
         for name in names
     }  # fmt: skip
     chart = Chart(
-        line_chart(lines, across="latent numbers", up=f"error [{unit}]", log=True),
+        line_chart(lines, across="latent numbers", up=with_units("error", unit)),
         "What is lost, by how many numbers hold the map.",
         "Reconstruction error by latent size.",
     )
@@ -257,11 +258,12 @@ def _sections(
     text = (
         f"{where_from(fields, _HOW)}\n\nLearned from the first three quarters of the "
         "times, judged on the last quarter. Orthogonal functions are the best linear "
-        "code of the times they were made of; a network may bend, and learns more."
+        "code of the times they were made of; a network may bend, and has the same few "
+        "times to learn how."
     )
     leads = [
-        table("rmse", lead * fields.dt, f"Forecasts of {lead} steps by a linear "
-              "regression of the numbers.")
+        table("rmse", lead * fields.dt, f"Forecasts, lead time {lead * fields.dt:g} "
+              f"{fields.layout.clock.unit}, by a linear regression of the numbers.")
         for lead in size.leads
     ]  # fmt: skip
     back = table("reconstruction", None, "Error of held-out maps, given back.")
