@@ -109,6 +109,7 @@ def test_a_quick_look_writes_scores_and_a_page(tmp_path):
     models = {s["model"] for s in rmse}
     assert models == {
         "Persistence", "Damped persistence", "EOF-ridge", "Stencil", "Stencil + UNet",
+        "Stencil + attention",
     }  # fmt: skip
     at = {(s["model"], s["lead"]): s["value"] for s in rmse}
     first = min(lead for _, lead in at)
