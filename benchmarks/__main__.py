@@ -18,7 +18,7 @@ from benchmarks import costs, equality, limits, loading, startup, tables
 from benchmarks.measure import HERE, Case, Peer, measure
 
 RATIOS = ("training", "rollout", "recurrent", "analogs", "sparse", "generated")
-RATIOS += ("assimilation", "convolutional")
+RATIOS += ("assimilation", "convolutional", "attention")
 OTHERS = {
     "startup": (startup.measure, tables.starts),
     "compilation": (costs.compilations, tables.compilations),

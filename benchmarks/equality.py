@@ -26,6 +26,13 @@ CHECKS: tuple[tuple[str, str, str, dict[str, Any], dict[str, Any]], ...] = (
         )
         for network in ("ConvLSTM", "UNet")
     ),
+    (
+        "transformer",
+        "benchmarks.attention",
+        "attention_torch",
+        {"work": "training"},
+        {},
+    ),
 )
 
 

@@ -4,11 +4,11 @@
         .venv/bin/python validation/attention_assimilation.py [cycles] [seeds]
 
 Lorenz-63 in DAPPER's setting (validation/assimilation.py), 10 members. The cells learn
-steps of 0.05 from 5,000 states of the true model without noise: a `TransformerCell` that
-reads 8 states, and a GRU. With "whole" the filter recombines the whole carry, keys and
-values or hidden state too; with "state" the state alone, each member keeping its own
-past. Errors are medians over the seeds of the root of the mean square, at the inflation
-that is best for each.
+steps of 0.05 from 5,000 states of the true model without noise: a `TransformerCell`
+that reads 8 states, and a GRU. With "whole" the filter recombines the whole carry, keys
+and values or hidden state too; with "state" the state alone, each member keeping its
+own past. Errors are medians over the seeds of the root of the mean square, at the
+inflation that is best for each.
 """
 
 import sys
