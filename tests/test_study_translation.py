@@ -53,6 +53,7 @@ def test_what_is_written(finished):
         document["settings"]["tokenizer"]
         == Tokenizer.read(folder / "tokenizer.json").digest
     )
+    assert "nrefs:1" in document["settings"]["bleu"]
     found = {(s.case, s.model, s.metric) for s in scores}
     for name, file in FILES.items():
         assert {("greedy", name, m) for m in ("bleu", "chrf")} <= found

@@ -9,7 +9,7 @@ from tendency.report.results import write_results
 from tendency.studies.translation.corpus import corpus_of
 from tendency.studies.translation.models import fitted
 from tendency.studies.translation.page import make_page, scores_of
-from tendency.studies.translation.setting import FILES, FULL, SMALL
+from tendency.studies.translation.setting import FILES, FULL, SMALL, TRANSFORMER
 
 
 def run(
@@ -43,11 +43,15 @@ def run(
         more={"pairs": corpus.origin, "precision": "float32"},
     )
     page = make_page(scores, outcomes, corpus, size, provenance)
+    judged = outcomes[TRANSFORMER].greedy
+    assert judged is not None
     settings = {
         "seed": seed,
         "small": small,
         "pairs": corpus.origin,
         "tokenizer": corpus.tokenizer.digest,
+        "bleu": judged.bleu_signature,
+        "chrf": judged.chrf_signature,
         **{k: v for k, v in size._asdict().items() if k != "training"},
         "training": {name: t._asdict() for name, t in size.training.items()},
     }
