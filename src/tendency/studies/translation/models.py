@@ -63,7 +63,7 @@ def fitted(
         ),
         epochs=training.epochs,
         batch=batch,
-        ema=0.99,
+        ema=0.98,
     )
     some = corpus.parts[1].part(range(min(size.watched, len(corpus.parts[1]))))
     by_epoch: dict[int, float] = {}

@@ -52,18 +52,18 @@ FULL = Size(
     window=64,
     most=6000,
     batch=32,
-    buckets=4,
+    buckets=5,
     every=4,
     watched=200,
     size=128,
     units=192,
     heads=4,
     depth=2,
-    hidden=512,
+    hidden=256,
     training={
         ONE: Training(20, 3e-3, 0.3),
         ATTENDING: Training(20, 3e-3, 0.3),
-        TRANSFORMER: Training(30, 2e-3, 0.2),
+        TRANSFORMER: Training(36, 3e-3, 0.25),
     },
 )
 SMALL = Size(
