@@ -62,8 +62,8 @@ FULL = Size(
     hidden=256,
     training={
         ONE: Training(20, 3e-3, 0.3),
-        ATTENDING: Training(20, 3e-3, 0.3),
-        TRANSFORMER: Training(36, 3e-3, 0.25),
+        ATTENDING: Training(16, 3e-3, 0.3),
+        TRANSFORMER: Training(32, 3e-3, 0.25),
     },
 )
 SMALL = Size(
