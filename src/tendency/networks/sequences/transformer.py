@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PRNGKeyArray
 
-from tendency.networks.attention import Cache, Decoder, Encoder, causal, sinusoidal
+from tendency.networks.attention import Decoder, Encoder, causal
 from tendency.networks.attention.blocks import dropped
 from tendency.networks.attention.stacks import nothing_held
 from tendency.networks.dense import at_least
@@ -19,9 +19,13 @@ from tendency.networks.sequences.translator import (
 
 
 class Transformer(AbstractTranslator):
-    """Tokens and their places, blocks that read them all, blocks that tell on.
+    """Blocks that read all tokens of the source, blocks that tell on.
 
-    Source: Vaswani et al. (2017, arXiv:1706.03762), with the norm before each block.
+    Places are told by rotary positions, of a target's tokens in the source too: where
+    word follows word in both languages, attention need not find each of them anew.
+
+    Source: Vaswani et al. (2017, arXiv:1706.03762), with the norm before each block;
+    Su et al. (2021, arXiv:2104.09864) for the positions, there within a sequence.
     """
 
     embedding: Embedding
@@ -45,8 +49,8 @@ class Transformer(AbstractTranslator):
 
         Arguments:
             vocabulary: tokens, of both languages.
-            size: numbers of a token, even.
-            heads: of each attention.
+            size: numbers of a token.
+            heads: of each attention, each of an even share of `size`.
             hidden: numbers between the two products of a block; 4 `size` by default.
             dropout: share of the numbers left out while it learns.
 
@@ -61,8 +65,7 @@ class Transformer(AbstractTranslator):
         self.dropout = dropout
 
     def encode(self, source, seen, *, key=None):
-        memory = self._read(source, seen, key)
-        return self.decoder.remember(memory), seen
+        return self.decoder.remember(self._read(source, seen, key)), seen
 
     def start(self, memory, length):
         at_least(1, length=length)
@@ -70,30 +73,64 @@ class Transformer(AbstractTranslator):
 
     def step(self, memory, state, token, index):
         held, seen = memory
-        x = self._placed(token[None], index[None])[0]
-        cache, y = self.decoder.step(Cache(state, held, seen), x, index)
-        return cache.own, self.embedding.logits(y)
+        x, own, here = self.embedding(token)[None], [], index[None]
+        there = _places(seen).astype(index.dtype)
+        for block, before, of_source in zip(
+            self.decoder.blocks, state, held, strict=True
+        ):
+            now = before.written(block.remember(x), index)
+            places = _places(now.keys).astype(index.dtype)
+            x = block.after(
+                x,
+                now,
+                places <= index,
+                of_source,
+                seen,
+                positions=(here, places),
+                memory_positions=(here, there),
+            )
+            own.append(now)
+        return tuple(own), self.embedding.logits(self.decoder.norm(x[0]))
 
     def teach(self, source, seen, given, *, key=None):
         one, two, three = keys_of(key, 3)
-        memory = self._read(source, seen, one)
-        x = dropped(self._placed(given, jnp.arange(given.shape[0])), self.dropout, two)
-        return self.embedding.logits(self.decoder(x, memory, seen, key=three))
+        held = self.decoder.remember(self._read(source, seen, one))
+        x = dropped(self.embedding(given), self.dropout, two)
+        here, there = _places(given), _places(source)
+        _, y = self.decoder.unfold(
+            x,
+            causal(given.shape[0]),
+            held,
+            seen,
+            positions=(here, here),
+            memory_positions=(here, there),
+            key=three,
+        )
+        return self.embedding.logits(y)
 
     def attention(self, source, seen, given):
         """The mean over the heads of the decoder's last block."""
-        memory = self._read(source, seen, None)
-        x = self._placed(given, jnp.arange(given.shape[0]))
-        mask, held = causal(given.shape[0]), self.decoder.remember(memory)
+        held = self.decoder.remember(self._read(source, seen, None))
         assert held is not None
-        for block, of_memory in zip(self.decoder.blocks[:-1], held[:-1], strict=True):
-            x = block(x, mask, of_memory, seen)
+        here, there = _places(given), _places(source)
+        x, mask = self.embedding(given), causal(given.shape[0])
+        for block, of_source in zip(self.decoder.blocks[:-1], held[:-1], strict=True):
+            x = block(
+                x,
+                mask,
+                of_source,
+                seen,
+                positions=(here, here),
+                memory_positions=(here, there),
+            )
         last = self.decoder.blocks[-1]
         assert last.cross is not None
         assert last.cross_norm is not None
-        x = x + last.own(jax.vmap(last.own_norm)(x), mask=mask)
+        normed = jax.vmap(last.own_norm)(x)
+        x = x + last.own(normed, mask=mask, positions=(here, here))
         asked = jax.vmap(last.cross_norm)(x)
-        return last.cross.weights(asked, held[-1], seen).mean(0)
+        weights = last.cross.weights(asked, held[-1], seen, positions=(here, there))
+        return weights.mean(0)
 
     def _read(
         self,
@@ -102,11 +139,12 @@ class Transformer(AbstractTranslator):
         key: PRNGKeyArray | None,
     ) -> Float[Array, "source size"]:
         one, two = keys_of(key, 2)
-        x = self._placed(source, jnp.arange(source.shape[0]))
-        return self.encoder(dropped(x, self.dropout, one), seen, key=two)
+        x = dropped(self.embedding(source), self.dropout, one)
+        places, blocks = _places(source), self.encoder.blocks
+        for block, k in zip(blocks, keys_of(two, len(blocks)), strict=True):
+            x = block(x, seen, positions=(places, places), key=k)
+        return jax.vmap(self.encoder.norm)(x)
 
-    def _placed(
-        self, tokens: Int[Array, " time"], places: Int[Array, " time"]
-    ) -> Float[Array, "time size"]:
-        x = self.embedding(tokens)
-        return x + sinusoidal(places, x.shape[1], x.dtype)
+
+def _places(tokens: Array) -> Int[Array, " time"]:
+    return jnp.arange(tokens.shape[0], dtype=jnp.int32)

@@ -63,7 +63,7 @@ FULL = Size(
     training={
         ONE: Training(20, 3e-3, 0.3),
         ATTENDING: Training(16, 3e-3, 0.3),
-        TRANSFORMER: Training(32, 3e-3, 0.25),
+        TRANSFORMER: Training(26, 3e-3, 0.2),
     },
 )
 SMALL = Size(
