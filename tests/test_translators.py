@@ -25,15 +25,16 @@ from tendency.networks.sequences import (
 from tendency.windows import Window
 
 VOCABULARY, LENGTH = 11, 6
-FORMS = ("single vector", "additive", "dot product", "transformer")
+FORMS = ("single vector", "additive", "dot product", "transformer", "rotary")
 
 
 def made(form: str, dropout: float = 0.0) -> AbstractTranslator:
     key = jax.random.key(3)
     if form == "single vector":
         return SingleVector(VOCABULARY, 6, (8, 8), dropout=dropout, key=key)
-    if form == "transformer":
-        return Transformer(VOCABULARY, 8, 2, 2, dropout=dropout, key=key)
+    if form in FORMS[3:]:
+        rotary = form == "rotary"
+        return Transformer(VOCABULARY, 8, 2, 2, dropout=dropout, rotary=rotary, key=key)
     additive = form == "additive"
     return Attending(VOCABULARY, 6, 8, additive=additive, dropout=dropout, key=key)
 

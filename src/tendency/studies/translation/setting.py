@@ -95,6 +95,7 @@ def network(name: str, size: Size, vocabulary: int, seed: int) -> AbstractTransl
             size.depth,
             hidden=size.hidden,
             dropout=dropout,
+            rotary=True,
             dtype=single,
             key=key,
         )
