@@ -16,7 +16,7 @@ from tendency.studies.translation.models import Outcome, word_attention
 from tendency.studies.translation.setting import HOW, ONE, TRANSFORMER, Size
 from tendency.text import measured
 
-_LENGTHS = (3, 6, 9, 12, 16)  # words of a source: the groups end there, and at any
+_LENGTHS = (3, 6, 9, 12)  # words of a source: the groups end there, and at any
 _FEW = 20  # sentences; the BLEU of fewer says little
 _SAMPLES, _ENDS, _MAPS = 8, 4, 2
 _WIDEST = 14  # words of a sentence whose attention is drawn
