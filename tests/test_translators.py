@@ -39,7 +39,8 @@ def made(form: str, dropout: float = 0.0) -> AbstractTranslator:
     return Attending(VOCABULARY, 6, 8, additive=additive, dropout=dropout, key=key)
 
 
-@pytest.fixture(scope="module", params=FORMS)
+# The additive score differs from the other in one product, and is held to NumPy below.
+@pytest.fixture(scope="module", params=[f for f in FORMS if f != "additive"])
 def translator(request) -> AbstractTranslator:
     return made(request.param)
 
