@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import costs, equality, limits, loading, startup, tables
+from benchmarks import costs, equality, estimates, limits, loading, startup, tables
 from benchmarks.measure import HERE, Case, Peer, measure
 
 RATIOS = ("training", "rollout", "recurrent", "analogs", "sparse", "generated")
@@ -26,6 +26,7 @@ OTHERS = {
     "limits": (limits.measure, tables.limits),
     "equality": (equality.measure, tables.equalities),
     "loading": (loading.measure, tables.loading),
+    "estimates": (estimates.measure, tables.estimates),
 }
 RESULTS = HERE / "results.json"
 _OURS = ("tendency", "jax", "jaxlib", "equinox", "numpy")

@@ -140,6 +140,19 @@ def loading(rows: Sequence[Row]) -> str:
     return _table(names, lines)
 
 
+def estimates(rows: Sequence[Row]) -> str:
+    """What a training step is told to need, beside what its program takes."""
+    lines = [
+        [row["what"], *(_size(row[key]) for key in ("estimate", "compiled"))]
+        for row in rows
+    ]
+    return _table(["what", "estimate", "compiled"], lines)
+
+
+def _size(value: float) -> str:
+    return f"{value / 1e9:.3g} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
+
+
 def equalities(rows: Sequence[Row]) -> str:
     """How far numbers are from those of a peer."""
     names = ["what", "largest difference", "asked", "reached"]

@@ -101,6 +101,11 @@ def test_the_largest_program_is_judged_by_its_time_to_compile():
     assert [cell.strip(" |") for cell in second[5:]] == ["", ""]
 
 
+def test_sizes_of_memory():
+    rows = [{"what": "a", "estimate": 84_400_000, "compiled": 3_400_000_000}]
+    assert tables.estimates(rows).splitlines()[2] == "| a    | 84.4 MB  | 3.4 GB   |"
+
+
 def test_the_power_with_which_cost_grows():
     def row(side):
         points = side**2
