@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from tendency import Integrated, Observations, ensemble_of, forecast
 from tendency.cell import AbstractCell, Carry, forcing_at
+from tendency.networks.dense import drawn
 from tendency.physics import Lorenz96
 from tendency.windows import Windows
 
@@ -163,3 +164,8 @@ def fitting_problem() -> tuple[Map, Windows, Windows]:
     series = noisy_series(40)
     cell = Map(0.5 * jnp.eye(2), jnp.zeros(2))
     return cell, Windows.of(series[:27], 5, stride=2), Windows.of(series[27:], 5)
+
+
+def normal(key, shape, dtype=jnp.float64):
+    """`jax.random.normal` without a program to compile for each shape."""
+    return drawn(jax.random.normal, key, tuple(shape), dtype)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from support import Map
+from support import Map, normal
 
 from tendency import Descent, fit, forecast, spin_up
 from tendency.cell import Standardisation
@@ -30,13 +30,13 @@ def waves(count, key):
     """Two patterns with amplitudes of their own, and a mean."""
     rows, columns = np.meshgrid(np.arange(5), np.arange(6), indexing="ij")
     patterns = np.stack([np.sin(columns), np.cos(rows + columns)])
-    amplitudes = jax.random.normal(key, (count, 2)) * jnp.asarray([[2.0, 0.7]])
+    amplitudes = normal(key, (count, 2)) * jnp.asarray([[2.0, 0.7]])
     fields = 3 + jnp.tensordot(amplitudes, jnp.asarray(patterns), axes=1)
     return fields[:, None]
 
 
 def test_linear_is_the_best_of_its_size(key):
-    states = waves(40, key) + 0.1 * jax.random.normal(key, (40, *SHAPE))
+    states = waves(40, key) + 0.1 * normal(key, (40, *SHAPE))
     codec = LinearAutoEncoder.of(states, 2)
     z = jax.vmap(codec.encode)(states)
     np.testing.assert_allclose(np.var(np.asarray(z)[:, 0]), 1, rtol=1e-12)
@@ -51,7 +51,7 @@ def test_linear_is_the_best_of_its_size(key):
 
 
 def test_linear_weighs_areas_and_leaves_out_what_weighs_nothing(key):
-    states = waves(30, key) + 0.3 * jax.random.normal(key, (30, *SHAPE))
+    states = waves(30, key) + 0.3 * normal(key, (30, *SHAPE))
     weights = np.ones(SHAPE)
     weights[:, 0], weights[:, 1] = 0, 4
     codec = LinearAutoEncoder.of(states, 2, weights=jnp.asarray(weights))
@@ -69,7 +69,7 @@ def test_convolutions_come_back_to_the_grid(key, variational):
     mask[:, 1:3, 1:3] = False
     frame = Frame(SHAPE, mask=mask)
     codec = ConvAutoEncoder(frame, 3, (4, 5, 6), variational=variational, key=key)
-    state = jax.random.normal(key, SHAPE)
+    state = normal(key, SHAPE)
     z = codec.encode(state)
     assert z.shape == (3,)
     assert codec.latent == 3

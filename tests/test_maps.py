@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.signal import correlate2d
+from support import normal
 
 from tendency.cell import Carry, Standardisation, trainable
 from tendency.errors import InputError
 from tendency.forecasting import forecast, spin_up
+from tendency.networks.dense import drawn
 from tendency.networks.maps import (
     FNO,
     ConvGRU,
@@ -65,7 +67,7 @@ def filled(module, key):
     leaves, structure = jax.tree.flatten(weights)
     keys = jax.random.split(key, len(leaves))
     new = [
-        0.3 * jax.random.normal(k, a.shape, a.dtype)
+        drawn(jax.random.normal, k, a.shape, a.dtype, 0.3)
         for k, a in zip(keys, leaves, strict=True)
     ]
     return eqx.combine(jax.tree.unflatten(structure, new), rest)
@@ -87,7 +89,7 @@ def test_a_convolution_is_the_sum_by_hand(key, rows, columns, kernel, stride):
         2, 3, kernel, edges=Edges(rows, columns), stride=stride, key=key
     )
     layer = filled(layer, key)
-    x = jax.random.normal(key, (2, ROWS, COLUMNS))
+    x = normal(key, (2, ROWS, COLUMNS))
     np.testing.assert_allclose(
         layer(x), by_hand(np.asarray(x), layer, stride), atol=1e-13
     )
@@ -102,7 +104,7 @@ def test_partial_convolutions_do_not_feel_what_is_not_there(key):
     mean = eqx.tree_at(lambda c: (c.kernel, c.bias), layer, (kernel, 0 * layer.bias))
     open_sea = 5.0 * jnp.ones((1, ROWS, COLUMNS))
     np.testing.assert_allclose(mean(open_sea, jnp.asarray(mask)), 5, atol=1e-13)
-    x, other = jax.random.normal(key, (2, 1, ROWS, COLUMNS))
+    x, other = normal(key, (2, 1, ROWS, COLUMNS))
     land = jnp.where(jnp.asarray(mask) > 0, x, other)
     there = jnp.asarray(mask)
     np.testing.assert_array_equal(layer(x, there), layer(land, there))
@@ -114,7 +116,7 @@ def test_partial_convolutions_do_not_feel_what_is_not_there(key):
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_on_a_torus_a_network_commutes_with_shifts(key, name):
     network = filled(NETWORKS[name](key, edges=PERIODIC), key)
-    x = jax.random.normal(key, (3, ROWS, COLUMNS))
+    x = normal(key, (3, ROWS, COLUMNS))
     moved = (2, -4)  # a UNet of two sizes: by multiples of two
     shifted = network(jnp.roll(x, moved, (1, 2)))
     np.testing.assert_allclose(shifted, jnp.roll(network(x), moved, (1, 2)), atol=1e-12)
@@ -128,7 +130,7 @@ def test_an_unfitted_network_gives_nothing_and_reads_its_condition(key, name):
     network = make(key, conditions=2)
     assert network.sizes == (3, 2)
     assert network.conditions == 2
-    x = jax.random.normal(key, (3, ROWS, COLUMNS))
+    x = normal(key, (3, ROWS, COLUMNS))
     condition = jnp.asarray([0.3, -1.0])
     assert not network(x, None, condition).any()
     with pytest.raises(InputError, match="reads 2 numbers beside the map"):
@@ -194,7 +196,7 @@ def gru_by_hand(layer, h, x):
 
 
 def test_recurrent_layers_are_their_equations(key):
-    xs = np.asarray(jax.random.normal(key, (4, 2, ROWS, COLUMNS)))
+    xs = np.asarray(normal(key, (4, 2, ROWS, COLUMNS)))
     lstm = filled(ConvLSTM(2, 3, key=key), key)
     gru = filled(ConvGRU(2, 3, 5, edges=PERIODIC, key=key), key)
     grid, kind = (ROWS, COLUMNS), jnp.dtype(float)
@@ -214,7 +216,7 @@ def test_recurrent_layers_are_their_equations(key):
 
 def test_the_memory_of_predrnn_climbs_and_returns(key):
     layer = filled(PredRNN(2, 3, 2, key=key), key)
-    x = jax.random.normal(key, (2, ROWS, COLUMNS))
+    x = normal(key, (2, ROWS, COLUMNS))
     (each, memory), y = layer.step(layer.init((ROWS, COLUMNS), x.dtype), x)
     lowest, highest = layer.layers
     nothing = jnp.zeros((ROWS, COLUMNS, 3))
@@ -254,7 +256,7 @@ def test_what_lies_on_land_is_never_seen(key, index):
     """NaN there stays, and spreads neither to the sea nor to the gradient."""
     cell = filled_networks(list(cells(key))[index], key)
     land = np.asarray(cell.frame.mask.value == 0)
-    history = np.array(jax.random.normal(key, (3, 2, ROWS, COLUMNS)))
+    history = np.array(normal(key, (3, 2, ROWS, COLUMNS)))
     other = np.where(land, np.nan, history)
 
     def run(cell, history):
@@ -299,7 +301,7 @@ def test_states_may_be_vectors_of_the_points(key):
         standardisation=Standardisation(jnp.asarray(2.0), jnp.asarray(3.0)),
     )
     network = filled(ConvNet(3, 2, 3, 2, key=key), key)
-    maps = jax.random.normal(key, frame.shape)
+    maps = normal(key, frame.shape)
     whole = MapStepper(network, frame, 1.0).step(Carry(maps)).state
     vector = MapStepper(network, flat, 1.0).step(Carry(maps.reshape(-1)[points])).state
     np.testing.assert_allclose(vector, whole.reshape(-1)[points], atol=1e-14)
@@ -309,7 +311,7 @@ def test_folded_is_unfolded(key):
     """The encoder-forecaster teacher-forced is its encoder over the series."""
     *_, cell = cells(key)
     cell = filled_networks(cell, key)
-    history = jax.random.normal(key, (3, 2, ROWS, COLUMNS))
+    history = normal(key, (3, 2, ROWS, COLUMNS))
     carry = spin_up(cell, history)
     xs = jax.vmap(lambda state: cell.frame.inputs(state[None])[0])(history)
     land = cell.frame.land
@@ -332,7 +334,7 @@ def test_forcings_are_maps_numbers_and_the_time(key):
     )
     assert frame.reads(1) == 4
     assert frame.conditions == 3
-    wind = jax.random.normal(key, (ROWS, COLUMNS))
+    wind = normal(key, (ROWS, COLUMNS))
     state = jnp.ones(frame.shape)
     x, condition = frame.inputs(state[None], (wind, jnp.asarray([6.0, 5.0])))
     np.testing.assert_allclose(np.asarray(condition), [1, 0, 2], atol=1e-12)
@@ -354,7 +356,7 @@ def test_single_weights_and_half_weights(key):
     layers = MapStack((ConvLSTM(3, 4, dtype=jnp.bfloat16, key=key),))
     readout = Convolution(4, 2, 1, dtype=jnp.bfloat16, key=key)
     half = MapRecurrent(layers, readout, frame, 1.0, spin_up_steps=0)
-    state = jax.random.normal(key, frame.shape, jnp.float32)
+    state = normal(key, frame.shape, jnp.float32)
     carry, states = forecast(half, half.init(state), 2)
     assert states.dtype == jnp.float32
     assert all(a.dtype == jnp.float32 for a in jax.tree.leaves(carry.memory))
@@ -400,11 +402,11 @@ def test_what_does_not_fit_is_told(key):
 
 
 def test_a_patch_is_cut_with_its_statistics(key):
-    mean = jax.random.normal(key, (2, ROWS, COLUMNS))
+    mean = normal(key, (2, ROWS, COLUMNS))
     frame = frame_of(standardisation=Standardisation(mean, jnp.ones((2, 1, 1))))
     part = jax.jit(lambda i: frame.window((i, 2), (3, 4)))(jnp.asarray(1))
     assert part.shape == (2, 3, 4)
-    state = jax.random.normal(key, frame.shape)
+    state = normal(key, frame.shape)
     np.testing.assert_array_equal(
         part.maps(state[:, 1:4, 2:6]), frame.maps(state)[:, 1:4, 2:6]
     )
@@ -423,7 +425,7 @@ def test_a_corrector_of_persistence_is_a_stepper(key):
         alone,
         (same.layers[0].kernel[:, 2:], same.layers[0].bias, same.layers[1]),
     )
-    state = jax.random.normal(key, frame.shape)
+    state = normal(key, frame.shape)
     beside = MapCorrector(Persistence(0.5), same, frame)  # pyright: ignore
     expected = MapStepper(alone, frame, 0.5)
     _, one = forecast(beside, beside.init(state), 2)
@@ -434,7 +436,7 @@ def test_a_corrector_of_persistence_is_a_stepper(key):
         beside, ConvNet(frame.reads(4), 2, 3, 2, key=key), frame, lags=3
     )
     assert lagged.spin_up_steps == 2
-    history = jax.random.normal(key, (3, *frame.shape))
+    history = normal(key, (3, *frame.shape))
     unfitted = lagged.step(spin_up(lagged, history)).state
     np.testing.assert_allclose(
         unfitted, beside.step(Carry(history[-1], (None, None))).state, atol=1e-12
@@ -460,7 +462,7 @@ def test_a_recurrent_corrector_of_persistence_is_the_recurrent_cell(key):
     beside = RecurrentCorrector(still, layers, readout, frame, spin_up_steps=2)
     expected = MapRecurrent(alone, readout, frame, 0.5, spin_up_steps=2)
     assert (beside.dt, beside.spin_up_steps) == (0.5, 2)
-    history = jax.random.normal(key, (3, *frame.shape))
+    history = normal(key, (3, *frame.shape))
     one, two = (forecast(c, spin_up(c, history), 3)[1] for c in (beside, expected))
     np.testing.assert_allclose(one, two, atol=1e-12)
     with pytest.raises(InputError, match="the layers read 3 channels"):

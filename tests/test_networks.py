@@ -12,6 +12,7 @@ from tendency.errors import InputError
 from tendency.forecasting import forecast
 from tendency.integrate import Integrated, dormand_prince5, euler, rk4
 from tendency.networks import MLP, Bilinear, Dense, Scaling
+from tendency.networks.dense import drawn, glorot
 from tendency.physics import Lorenz63
 from tendency.store import load, save
 
@@ -309,3 +310,22 @@ def test_a_forcing_is_left_unread_by_who_reads_none(bilinear):
     cell = Integrated(bilinear, dt=0.01, scheme=rk4)
     forced = cell.step(cell.init(STATE), Ramp(jnp.zeros(2), jnp.ones(2))).state
     np.testing.assert_array_equal(forced, cell.step(cell.init(STATE)).state)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64, jnp.bfloat16])
+def test_weights_are_those_that_are_drawn_a_shape_at_a_time(dtype, key):
+    """By programs that serve all shapes, and in one that is traced."""
+    for shape in ((3, 5), (65,), (4, 2, 3, 3)):
+        expected = jnp.asarray(0.3, dtype) * jax.random.normal(key, shape, dtype)
+        found = drawn(jax.random.normal, key, shape, dtype, 0.3)
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == dtype
+    traced = jax.jit(lambda k: drawn(jax.random.normal, k, (3, 5), dtype, 0.3))(key)
+    found = drawn(jax.random.normal, key, (3, 5), dtype, 0.3)
+    np.testing.assert_allclose(
+        traced.astype(float), found.astype(float), rtol=float(jnp.finfo(dtype).eps)
+    )
+    initialise = jax.nn.initializers.glorot_uniform()
+    np.testing.assert_array_equal(
+        glorot(key, 7, 12, dtype), initialise(key, (7, 12), dtype)
+    )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from support import normal
 from test_maps import filled
 
 from tendency.cell import AbstractCell, Carry, Constant, Standardisation
@@ -33,7 +34,7 @@ KEY = jax.random.key(0)
 
 def cell_of(edges=Edges(), mask=None):  # noqa: B008
     """A stepper that sees two points far, with statistics that vary in space."""
-    mean = jax.random.normal(KEY, (1, ROWS, COLUMNS))
+    mean = normal(KEY, (1, ROWS, COLUMNS))
     std = 1 + jax.random.uniform(KEY, (1, ROWS, 1))
     frame = Frame(
         (1, ROWS, COLUMNS),
@@ -73,8 +74,8 @@ def test_patches_that_overlap_by_more_than_is_seen_are_the_whole_map(periodic):
     sea[0, 4:8, 6:11] = False
     cell = cell_of(edges, sea)
     patchwork = Patchwork(cell, (8, 9), 5, reach=2, periodic=(False, periodic))
-    state = jnp.where(jnp.asarray(sea), jax.random.normal(KEY, sea.shape), jnp.nan)
-    forcing = (jax.random.normal(KEY, (3, ROWS, COLUMNS)), jnp.ones((3, 1)))
+    state = jnp.where(jnp.asarray(sea), normal(KEY, sea.shape), jnp.nan)
+    forcing = (normal(KEY, (3, ROWS, COLUMNS)), jnp.ones((3, 1)))
     _, expected = forecast(cell, cell.init(state), 3, forcing)
     carry, found = forecast(patchwork, patchwork.init(state), 3, forcing)
     assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
@@ -92,7 +93,7 @@ def test_hidden_maps_are_cut_too():
     readout = Convolution(3, 1, 1, key=KEY)
     cell = MapRecurrent(layers, readout, frame, 1.0, spin_up_steps=0)
     patchwork = Patchwork(cell, (9, 9), 5, reach=2)  # two convolutions a step
-    state = jax.random.normal(KEY, (1, ROWS, COLUMNS))
+    state = normal(KEY, (1, ROWS, COLUMNS))
     step = eqx.filter_jit(lambda cell, carry: cell.step(carry))
     start = step(cell, cell.init(state))
     whole, parts = step(cell, start), step(patchwork, start)
@@ -103,7 +104,7 @@ def test_hidden_maps_are_cut_too():
 def test_the_loss_of_a_patch_is_that_of_the_part_of_the_map():
     """Of all the corners that a key may draw it is one; statistics are cut along."""
     cell = cell_of(Edges("replicate", "replicate"))
-    states = jax.random.normal(KEY, (4, 1, ROWS, COLUMNS))
+    states = normal(KEY, (4, 1, ROWS, COLUMNS))
     forcing = (states[:, 0], jnp.ones((4, 1)))
     areas = jnp.linspace(0.2, 1, ROWS)[:, None]
     size = (12, 18)
@@ -144,7 +145,7 @@ def test_the_loss_of_a_patch_is_that_of_the_part_of_the_map():
 def test_a_margin_does_not_count_but_at_a_wall():
     """An unfitted cell is persistence: the loss is a mean of what counts."""
     cell = plain()
-    states = jax.random.normal(KEY, (2, 1, ROWS, COLUMNS))
+    states = normal(KEY, (2, 1, ROWS, COLUMNS))
     square = np.asarray((states[0] - states[1])[0] ** 2)
     loss = eqx.filter_jit(Patches(RolloutLoss(), (12, 20), margin=3))
     found = [float(loss(cell, Window(states), key=k)) for k in jax.random.split(KEY, 6)]
@@ -159,7 +160,7 @@ def test_a_margin_does_not_count_but_at_a_wall():
 
 def test_an_initial_state_of_ones_own_is_cut_too():
     """The roll-out of persistence starts there, and its misfit counts."""
-    states = jax.random.normal(KEY, (2, 1, ROWS, COLUMNS))
+    states = normal(KEY, (2, 1, ROWS, COLUMNS))
     window = Window(states, initial=jnp.zeros((1, ROWS, COLUMNS)))
     found = Patches(RolloutLoss(), (12, 20))(plain(), window, key=KEY)
     square = np.asarray(states[:, 0] ** 2)

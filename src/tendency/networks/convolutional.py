@@ -16,7 +16,7 @@ from jaxtyping import Array, DTypeLike, Float, Int, PRNGKeyArray, PyTree
 
 from tendency.cell import AbstractCell, Carry, Constant, Standardisation
 from tendency.errors import InputError
-from tendency.networks.dense import Activation, at_least, check_step, float_type
+from tendency.networks.dense import Activation, at_least, check_step, drawn, float_type
 from tendency.networks.maps.layers import Edges
 
 
@@ -112,8 +112,13 @@ class Convolutional(AbstractCell):
         pairs = list(itertools.pairwise(sizes))
         last = len(pairs) - 1
         self.kernels = tuple(
-            (0.0 if i == last else math.sqrt(2 / (n * kernel**2)))
-            * jax.random.normal(k, (m, n, kernel, kernel), dtype)
+            drawn(
+                jax.random.normal,
+                k,
+                (m, n, kernel, kernel),
+                dtype,
+                0.0 if i == last else math.sqrt(2 / (n * kernel**2)),
+            )
             for i, (k, (n, m)) in enumerate(
                 zip(jax.random.split(key, len(pairs)), pairs, strict=True)
             )

@@ -3,10 +3,13 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from tendency.errors import InputError
@@ -24,6 +27,31 @@ def single_at_least(dtype: DTypeLike) -> DTypeLike:
     return jnp.float32 if jnp.finfo(dtype).bits < 32 else jnp.dtype(dtype)
 
 
+def drawn(
+    of: Callable[..., Array],
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+    scale: Any = 1.0,
+) -> Float[Array, "*shape"]:
+    """`scale * of(key, shape, dtype)`, with `of` the normal law or a uniform one.
+
+    Each new shape would have a program of its own compiled, which takes longer than all
+    else in making a network. A number depends on its place alone, so that the first of
+    a longer vector are the same: few lengths serve all shapes.
+    """
+    by_place = jax.config.jax_threefry_partitionable  # pyright: ignore
+    if (
+        isinstance(key, Tracer)
+        or not by_place
+        or str(jax.random.key_impl(key)) != "threefry2x32"
+    ):
+        return jnp.asarray(scale, dtype) * of(key, shape, dtype)
+    count = math.prod(shape)
+    many = np.asarray(of(key, (max(64, 1 << (count - 1).bit_length()),), dtype))
+    return jnp.asarray(np.asarray(scale, dtype) * many[:count].reshape(shape))
+
+
 def glorot(
     key: PRNGKeyArray, inputs: int, outputs: int, dtype: DTypeLike | None = None
 ) -> Float[Array, "inputs outputs"]:
@@ -31,8 +59,14 @@ def glorot(
 
     Source: Glorot & Bengio (2010, AISTATS 9, 249), eq. 16.
     """
-    initialise = jax.nn.initializers.glorot_uniform()
-    return initialise(key, (inputs, outputs), float_type(dtype))
+    dtype = float_type(dtype)
+    variance = np.asarray(2 / (inputs + outputs), dtype)
+    bound = np.sqrt(np.asarray(3, dtype) * variance)
+    return drawn(_around_zero, key, (inputs, outputs), dtype, bound)
+
+
+def _around_zero(key, shape, dtype):
+    return jax.random.uniform(key, shape, dtype, -1.0)
 
 
 class Dense(eqx.Module):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from tendency.errors import InputError
-from tendency.networks.dense import Activation, at_least, float_type
+from tendency.networks.dense import Activation, at_least, drawn, float_type
 from tendency.networks.maps.layers import (
     Convolution,
     Edges,
@@ -47,7 +47,7 @@ class SpectralConvolution(eqx.Module):
         at_least(1, inputs=inputs, outputs=outputs, modes=min(modes))
         shape = (2, outputs, inputs, 2 * modes[0] - 1, modes[1])
         std = 1 / math.sqrt(2 * inputs)
-        self.weight = std * jax.random.normal(key, shape, float_type(dtype))
+        self.weight = drawn(jax.random.normal, key, shape, float_type(dtype), std)
 
     @property
     def modes(self) -> tuple[int, int]:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from tendency.errors import InputError
-from tendency.networks.dense import Dense, at_least, float_type
+from tendency.networks.dense import Dense, at_least, drawn, float_type
 from tendency.networks.maps.convolution import convolve_last
 
 Edge = Literal["zero", "reflect", "periodic", "replicate"]
@@ -138,7 +138,7 @@ class Convolution(eqx.Module):
             )
         shape, dtype = (outputs, inputs, kernel, kernel), float_type(dtype)
         std = scale * math.sqrt(2 / (inputs * kernel**2))
-        self.kernel = std * jax.random.normal(key, shape, dtype)
+        self.kernel = drawn(jax.random.normal, key, shape, dtype, std)
         self.bias = jnp.zeros(outputs, dtype)
         self.edges, self.stride = edges, stride
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, DTypeLike, Float, Int, PRNGKeyArray, PyTree
 
-from tendency.networks.dense import at_least, float_type
+from tendency.networks.dense import at_least, drawn, float_type
 
 PAD, BEGIN, END = 0, 1, 2  # tokens that are no text: filling, before it, after it
 
@@ -101,7 +101,8 @@ class Embedding(eqx.Module):
             InputError: a size is below 1.
         """
         at_least(1, vocabulary=vocabulary, size=size)
-        draw = jax.random.normal(key, (vocabulary, size), float_type(dtype))
+        shape, dtype = (vocabulary, size), float_type(dtype)
+        draw = drawn(jax.random.normal, key, shape, dtype)
         self.weight = draw / jnp.sqrt(jnp.asarray(size, draw.dtype))
         self.bias = jnp.zeros(vocabulary, draw.dtype)
 
