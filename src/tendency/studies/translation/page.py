@@ -246,7 +246,7 @@ def _told_section(outcomes: Mapping[str, Outcome], corpus: Corpus) -> Section:
         Column("source"),
         Column("reference"),
         *(Column(name) for name in outcomes),
-        Column("chrF of the Transformer"),
+        Column("its chrF"),
     )
 
     def rows(places: Iterable[Any]) -> tuple:
