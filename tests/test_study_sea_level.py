@@ -9,10 +9,10 @@ import xarray as xr
 from tendency.errors import InputError
 from tendency.scores.records import read_scores
 from tendency.statistical.persistence import Persistence
-from tendency.studies._fields import simulated
+from tendency.studies._fields import emulation, simulated
 from tendency.studies._fields.evaluate import Model
 from tendency.studies._fields.fields import simulated_fields
-from tendency.studies.sea_level import setting, study
+from tendency.studies.sea_level import study
 from tendency.studies.sea_level.models import forecasts, networks
 from tendency.studies.sea_level.page import verdict
 from tendency.studies.sea_level.points import PARTS, points_of
@@ -88,9 +88,7 @@ def test_a_short_file_is_said_so_and_a_simulation_is_learned_from(
     tmp_path, monkeypatch
 ):
     drifting(12).to_netcdf(tmp_path / "short.nc")
-    sea = simulated_fields(drifting(60), simulated.SOURCES["sea level"])
-    monkeypatch.setattr(setting, "simulated_fields", lambda *_: sea)
-    monkeypatch.setattr(simulated, "ocean", lambda *_, **__: None)
+    monkeypatch.setattr(simulated, "ocean", lambda *_, **__: drifting(60))
     monkeypatch.setattr(study, "SMALL", TINY)
     cells = {
         name: Persistence(1.0)  # pyright: ignore[reportCallIssue]
@@ -99,13 +97,16 @@ def test_a_short_file_is_said_so_and_a_simulation_is_learned_from(
     }  # fmt: skip
     monkeypatch.setattr(study, "all_models", lambda *_: cells)
     maps = {name: Model(cell) for name, cell in list(cells.items())[:2]}
-    monkeypatch.setattr(study, "baselines", lambda *_, **__: maps)
+    monkeypatch.setattr(emulation, "baselines", lambda *_, **__: maps)
     said = []
     study.run(tmp_path, seed=0, small=True, say=said.append, data=tmp_path / "short.nc")
     assert any("short.nc has 12 maps" in line for line in said)
     document, scores = read_scores(tmp_path / "scores.json")
     assert document["study"] == "sea-level"
     assert {s.case for s in scores} == {"points", "maps", "the file given"}
+    at = {s.model: s for s in scores if (s.case, s.lead) == ("maps", 1.0)}
+    assert at["Stencil"].units == "cm"
+    assert at["Stencil"].value < at["Persistence"].value
     page = (tmp_path / "report.html").read_text()
     assert "cannot be learned from so few" in page
     assert "two-layer quasi-geostrophic ocean" in page

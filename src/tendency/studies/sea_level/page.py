@@ -1,6 +1,7 @@
 """The report: points and maps of sea level, beside the paper's accuracies."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,8 @@ from tendency.report.from_scores import score_chart, score_table
 from tendency.report.page import Page
 from tendency.report.provenance import Provenance
 from tendency.scores.records import Score
-from tendency.studies._fields.page import forecast_maps, skill_section, where_from
+from tendency.studies._fields.emulation import Emulated, sections
+from tendency.studies._fields.page import skill_section, where_from
 from tendency.studies.sea_level.models import BASELINES
 from tendency.studies.sea_level.points import Points
 from tendency.studies.sea_level.setting import HOW, STEPS, Sea, Size, too_short
@@ -25,7 +27,7 @@ class Shown(NamedTuple):
     points: Points
     starts: np.ndarray
     told: Mapping[str, np.ndarray]  # (centre, start, lead) [m]
-    maps: Mapping[str, np.ndarray]  # (lead, row, column) [m]
+    maps: Emulated
 
 
 def make_page(scores: Sequence[Score], shown: Shown, provenance: Provenance) -> Page:
@@ -35,7 +37,7 @@ def make_page(scores: Sequence[Score], shown: Shown, provenance: Provenance) -> 
         _points_section(at_points, shown),
         _accuracy_section(at_points),
         _series_section(shown),
-        _maps_section(scores, shown),
+        *_map_sections(shown.maps),
     ]
     given = [s for s in scores if s.case == "the file given"]
     if given:
@@ -132,23 +134,28 @@ def _series_section(shown: Shown) -> Section:
     )
 
 
-def _maps_section(scores: Sequence[Score], shown: Shown) -> Section:
-    maps = dict(shown.maps)
-    truth = maps.pop("Truth")
-    told = {n: 100 * m for n, m in maps.items() if n != "Persistence"}
-    labels = [f"{i + 1} d" for i in range(len(truth))]
-    frames = forecast_maps(
-        shown.sea.fields, 100 * truth, told, labels,
-        quantity="sea level", units="cm",
-    )  # fmt: skip
-    chosen = [s for s in scores if s.case == "maps"]
-    table = score_table(chosen, "rmse", lead_units="d", caption="Error over the map")
-    return Section(
+def _map_sections(found: Emulated) -> list[Section]:
+    """Errors, gains, maps and how the networks learned."""
+    days = [float(lead) for lead in found.setting.leads]
+    errors = skill_section(
         "On the map",
-        "The whole map by what needs no network: persistence, anomalies that decay, "
-        "and a ridge regression of the leading EOFs.",
-        (table, frames),
+        "The whole map at once: by persistence, anomalies that decay and a ridge "
+        "regression of the leading EOFs; by a stencil, a regression of the increment "
+        "on a neighbourhood that is the same everywhere, chosen at the end of what is "
+        "learned from; by a UNet and a ConvLSTM that correct it, fitted through "
+        f"roll-outs. {len(found.starts)} held-out starts.",
+        found.scores,
+        "rmse",
+        lead_units="d",
+        leads=days,
+        baselines=found.beaten,
+        caption="Error over the map, by area.",
     )
+    rest = [
+        replace(s, title=f"On the map: {s.title[0].lower()}{s.title[1:]}")
+        for s in sections(found)[1:]
+    ]
+    return [errors, *rest]
 
 
 def _given_section(given: Sequence[Score], shown: Shown) -> Section:

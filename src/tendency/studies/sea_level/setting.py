@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from tendency.studies._fields import simulated
 from tendency.studies._fields.fields import (
@@ -27,6 +28,7 @@ HOW = (
 )
 ENOUGH = 730  # daily maps: fewer hold too few independent states to learn from
 STEPS = 5  # days
+LEARNED = 0.75  # the share of the days that is learned from
 # Song et al. (2020), accuracy of the merged LSTM [%] after 24, 48, ... 120 hours.
 PUBLISHED = {1.0: 90.99, 2.0: 85.49, 3.0: 79.99, 4.0: 74.23, 5.0: 68.15}
 
@@ -43,6 +45,9 @@ class Size(NamedTuple):
     epochs: int = 30
     stride: int = 3  # days between windows
     modes: int = 60  # EOFs of the baseline on the map
+    widths: tuple[int, ...] = (8, 16, 32)  # of the UNet on the map
+    units: int = 16  # of the ConvLSTM on the map
+    map_epochs: int = 3
 
 
 FULL = Size()
@@ -74,10 +79,15 @@ def open_sea(
             return Sea(given, None)
         short = given
         say(too_short(given))
-    dataset = simulated.ocean(
+    dataset = simulation(size, seed)
+    return Sea(simulated_fields(dataset, simulated.SOURCES["sea level"]), short)
+
+
+def simulation(size: Size, seed: int) -> xr.Dataset:
+    """The stand-in: eddies of a periodic box."""
+    return simulated.ocean(
         "sea level", days=size.days, points=size.points, spin_up=size.spin_up, seed=seed
     )
-    return Sea(simulated_fields(dataset, simulated.SOURCES["sea level"]), short)
 
 
 def too_short(given: Fields) -> str:

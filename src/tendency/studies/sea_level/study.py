@@ -12,16 +12,22 @@ from tendency.report.results import write_results
 from tendency.scores.records import Score
 from tendency.statistical.persistence import Persistence
 from tendency.studies._fields import evaluate
-from tendency.studies._fields.baselines import baselines
 from tendency.studies._fields.fields import Fields
-from tendency.studies._fields.split import Split, held_out_starts, split_at
+from tendency.studies._fields.split import split_at
 from tendency.studies.sea_level.models import all_models, forecasts
+from tendency.studies.sea_level.on_map import on_map
 from tendency.studies.sea_level.page import Shown, make_page
 from tendency.studies.sea_level.points import Points, points_of
-from tendency.studies.sea_level.setting import FULL, PUBLISHED, SMALL, STEPS, open_sea
+from tendency.studies.sea_level.setting import (
+    FULL,
+    LEARNED,
+    PUBLISHED,
+    SMALL,
+    STEPS,
+    open_sea,
+)
 
-POINTS, MAPS, GIVEN = "points", "maps", "the file given"
-_LEARNED = 0.75  # the share of the days that is learned from
+POINTS, GIVEN = "points", "the file given"
 
 
 def run(
@@ -40,7 +46,7 @@ def run(
     began = time.perf_counter()
     size = SMALL if small else FULL
     sea = open_sea(data, size, seed, say)
-    split = split_at(sea.fields, _LEARNED)
+    split = split_at(sea.fields, LEARNED)
     points = points_of(sea.fields, split.train[1], size, seed)
     starts = points.starts(max(size.history, 16))
     say(f"{len(points.places)} points, {split.train[1]} days to learn from, "
@@ -50,12 +56,12 @@ def run(
         for name, cell in all_models(points, size, seed, say).items()
     }
     scores = point_scores(told, points, starts)
-    maps, map_scores_ = map_forecasts(sea.fields, split, size.modes)
-    scores += map_scores_
+    maps = on_map(sea.fields, split, size, seed, small, say)
+    scores += maps.scores
     if sea.short is not None:
         scores += given_scores(sea.short)
     for score in scores:
-        if score.metric == "rmse" and score.lead in (1, 3, 5):
+        if score.metric == "rmse" and score.lead in (1, 3, 5) and score.case == POINTS:
             error = f"{score.value:.2f} cm after {score.lead:g} d"
             say(f"{score.case}, {score.model}: {error}")
     provenance = Provenance.here(
@@ -98,22 +104,6 @@ def point_scores(
                 Score(POINTS, name, "accuracy", lead, float(share[i]), "%", theirs),
             ]
     return found
-
-
-def map_forecasts(
-    fields: Fields, split: Split, modes: int
-) -> tuple[dict[str, np.ndarray], list[Score]]:
-    """One forecast of the whole map by each baseline, and their errors."""
-    starts = held_out_starts(fields, split, STEPS, history=2, stride=5)
-    truth = evaluate.truth_of(fields, starts, STEPS)
-    middle = len(starts) // 2
-    shown = {"Truth": fields.on_grid(truth[middle])[:, 0]}
-    scores = []
-    for name, model in baselines(fields, split, STEPS, modes=modes).items():
-        told = evaluate.forecasts(model, fields, starts, STEPS)
-        scores += in_centimetres(evaluate.rmse_scores(MAPS, name, told, truth, fields))
-        shown[name] = fields.on_grid(told[middle])[:, 0]
-    return shown, scores
 
 
 def given_scores(fields: Fields) -> list[Score]:
