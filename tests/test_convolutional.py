@@ -124,6 +124,10 @@ def test_means_around_a_point_go_on_beyond_the_edges(key):
     ]
     means = np.mean(shifted, axis=0)
     np.testing.assert_allclose(cell.means_around(fields), means, atol=1e-12)
+    slope = jax.grad(lambda x: (cell.means_around(x) * means).sum())(fields)
+    np.testing.assert_allclose(
+        (slope * fields).sum(), (means * means).sum(), rtol=1e-12
+    )  # a linear map and its transpose
 
     draw = jax.random.normal(key, (2, 3), cell.stencil.dtype)
     truth = eqx.tree_at(lambda c: c.around_stencil, cell, draw)

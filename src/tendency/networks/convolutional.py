@@ -201,9 +201,10 @@ class Convolutional(AbstractCell):
         """The means over the square around each point."""
         reach = (self.around // 2, self.around // 2)
         x = self.edges.padded(x, reach, reach)
+        nothing = np.zeros((), x.dtype)  # a number: else the sum has no gradient
         for across in ((1, self.around, 1), (1, 1, self.around)):
             x = jax.lax.reduce_window(
-                x, jnp.zeros((), x.dtype), jax.lax.add, across, (1, 1, 1), "valid"
+                x, nothing, jax.lax.add, across, (1, 1, 1), "valid"
             )
         return x / self.around**2
 
