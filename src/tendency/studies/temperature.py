@@ -21,16 +21,18 @@ from tendency.studies._fields.fields import Wanted
 from tendency.studies._fields.simulated import SOURCES, temperature
 
 UNET, RECURRENT = "Stencil + UNet", "ConvLSTM"
-_DAY = 24  # hours that the stencil reads: the last day tells the next
+_DAY = 24  # hours
+_EDGES = Edges("replicate", "replicate")
+# What the stencil reads: the last hours, and those about the next one on past days.
+_DAYS = (1, 2, 3, 4, *(_DAY * k + j for k in (1, 2, 3, 4) for j in (-1, 0, 1)))
 
 
 def _networks(
     record: Record, base: AbstractCell, seed: int
 ) -> Mapping[str, AbstractCell]:
-    edges = Edges("replicate", "replicate")
     return {
-        UNET: beside(record, base, unet(record, (8, 16), edges, seed=seed)),
-        RECURRENT: conv_lstm(record, (16, 16), edges, history=6, seed=seed),
+        UNET: beside(record, base, unet(record, (8, 16), _EDGES, seed=seed)),
+        RECURRENT: conv_lstm(record, (16,), _EDGES, history=6, seed=seed),
     }
 
 
@@ -60,7 +62,7 @@ def setting(small: bool) -> Setting:
         networks=_smallest if small else _networks,
         training={
             UNET: Training(1 if small else 6, 2 if small else 3, decay=0.05),
-            RECURRENT: Training(6, 4),
+            RECURRENT: Training(6, 4, rate=1e-2),
         },
         stencils=(Stencil(_DAY, ridge=0.1),) if small else _STENCILS,
         baselines=_BASELINES if not small else {"": {**_FEW, "cycles": ("day",)}},
@@ -69,10 +71,10 @@ def setting(small: bool) -> Setting:
 
 
 _STENCILS = tuple(
-    Stencil(lags, 3, coarse, ridge)
-    for lags in (3, _DAY)
-    for coarse in (8, 16)
-    for ridge in (0.01, 0.1)
+    Stencil(lags, coarse=0, around=around, ridge=ridge, edges=_EDGES)
+    for lags in (_DAY, _DAYS)
+    for around in (9, 13)
+    for ridge in (0.001, 0.01)
 )
 _RIDGES = (0.003, 0.03, 0.3, 3.0)
 _FEW = {"modes": 0.8, "lags": (1,), "ridges": (0.03,)}
