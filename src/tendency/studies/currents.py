@@ -5,6 +5,7 @@ documentation); without a file those of a two-layer quasi-geostrophic ocean.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,7 +36,8 @@ from tendency.studies._fields.free_run import (
 )
 from tendency.studies._fields.simulated import SOURCES, ocean
 
-UNET, FOURIER, RECURRENT = "Stencil + UNet", "Stencil + FNO", "ConvLSTM"
+UNET, FOURIER, MEMORY = "Stencil + UNet", "Stencil + FNO", "Stencil + ConvLSTM"
+RECURRENT = "ConvLSTM"
 ATTENTION = "Stencil + attention"
 DRAWN = "Stencil + UNet, errors drawn again"
 WANTED = (
@@ -53,6 +55,7 @@ def _networks(
     return {
         UNET: beside(record, base, unet(record, (8, 16, 32), edges, seed=seed)),
         FOURIER: beside(record, base, fno(record, 12, (8, 12), seed=seed)),
+        MEMORY: conv_lstm(record, (16,), edges, history=4, seed=seed, base=base),
         ATTENTION: beside(record, base, attention(record, 32, 2, edges, seed=seed)),
         RECURRENT: conv_lstm(record, (16, 16), edges, history=4, seed=seed),
     }
@@ -87,7 +90,10 @@ def setting(small: bool) -> Setting:
         leads=(1, 2) if small else (1, 5, 10),
         lead_units="days",
         networks=_smallest if small else _networks,
-        training=dict.fromkeys((UNET, FOURIER, ATTENTION, RECURRENT), training),
+        training={
+            **dict.fromkeys((UNET, FOURIER, ATTENTION, MEMORY), training),
+            RECURRENT: replace(training, rate=1e-2),  # which has all to learn
+        },
         stencils=(Stencil(3, 3, 8),) if small else _STENCILS,
         baselines={"": {"lags": (1,), "ridges": (0.03,)} if small else {}},
         quantity="current",
