@@ -1,5 +1,7 @@
 """Transformers over series: folded as unfolded, in every verb."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -95,7 +97,7 @@ def scaled():
 
 @pytest.fixture(scope="module", params=[*KINDS, "encoder-decoder"])
 def cell(request):
-    like = {"window": WINDOW, "size": 8, "heads": 2, "depth": 1}
+    like: dict[str, Any] = {"window": WINDOW, "size": 8, "heads": 2, "depth": 1}
     like["key"] = jax.random.key(0)
     if request.param == "encoder-decoder":
         two = EncoderDecoderTransformer(2, 0.5, forcing_size=1, **like, **scaled())
