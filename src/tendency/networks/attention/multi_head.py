@@ -171,7 +171,7 @@ class MultiHeadAttention(eqx.Module):
 def _weights(q, k, mask, bias) -> Float[Array, "heads time source"]:
     """The softmax, in single precision at least."""
     wide = single_at_least(q.dtype)
-    if q.shape[0] == 1:  # a product would first transpose all keys, and take ten times
+    if q.shape[0] == 1:  # a product would transpose all keys first: twice as long
         logits = jnp.sum(q * k, -1, dtype=wide).T[:, None]
     else:
         logits = jnp.einsum("tnh,snh->nts", q, k, preferred_element_type=wide)

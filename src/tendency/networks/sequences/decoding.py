@@ -183,7 +183,7 @@ def _allowed(logits: Float[Array, "*batch vocabulary"]) -> Array:
 
 
 def _likeliest(gains: Float[Array, "sentence vocabulary"]) -> tuple[Array, Array]:
-    """The first of the largest, and it; one `argmax` takes five times as long."""
+    """The first of the largest, and it, by two plain reductions: quicker on a CPU."""
     largest = gains.max(-1)
     token = jnp.arange(gains.shape[-1])
     there = gains == largest[:, None]
